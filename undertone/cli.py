@@ -1,0 +1,76 @@
+"""The command line: one command a recipe. The only reader of argv; nothing heavy is imported before a recipe runs."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from undertone import settings
+
+COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
+    "synthesize": (settings.Synthesize, "undertone.recipes.synthesize:synthesize"),
+    "analyze": (settings.Analyze, "undertone.recipes.analyze:analyze"),
+    "finetune": (settings.Finetune, "undertone.recipes.finetune:finetune"),
+    "evaluate": (settings.Evaluate, "undertone.recipes.evaluate:evaluate"),
+    "ask": (settings.Ask, "undertone.recipes.ask:ask"),
+    "report": (settings.Report, "undertone.recipes.report:report"),
+    "demo": (settings.Demo, "undertone.recipes.demo:demo"),
+}
+
+USAGE = "usage: undertone COMMAND [--config FILE.toml] [--dry-run] [--SETTING VALUE …]   (undertone COMMAND --help lists the settings)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 2 a clear error on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print(USAGE, "", *(f"  {name:<{width}}  {(kind.__doc__ or '').strip()}" for name, (kind, _) in COMMANDS.items()), sep="\n")
+        return 0
+    if words[0] not in COMMANDS:
+        from undertone.lookup import suggest
+
+        return _fail(f"unknown command {words[0]!r}{suggest(words[0], COMMANDS)}; known: {', '.join(COMMANDS)}")
+    kind, address = COMMANDS[words[0]]
+    try:
+        chosen, dry = parse(kind, words[1:], words[0])
+        if dry:
+            print(settings.to_toml(chosen), end="")
+            return 0
+        module, _, function = address.partition(":")
+        getattr(import_module(module), function)(chosen)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what is finished is kept, the same command goes on from there") or 130
+    except (ValueError, OSError, RuntimeError) as error:
+        return _fail(f"{words[0]}: {error}")
+    return 0
+
+
+def parse(kind: type[settings.S], words: Sequence[str], command: str) -> tuple[settings.S, bool]:
+    """Settings from `words`: defaults < --config FILE < flags; and whether --dry-run stands among them."""
+    import tyro
+
+    rest, dry = [word for word in words if word != "--dry-run"], "--dry-run" in words
+    default = kind()
+    for flag in [word for word in rest if word == "--config" or word.startswith("--config=")][:1]:
+        at = rest.index(flag)
+        if "=" not in flag and at + 1 == len(rest):
+            raise settings.BadSetting("--config: name a TOML file after it")
+        path = flag.partition("=")[2] or rest[at + 1]
+        del rest[at : at + 1 + ("=" not in flag)]
+        default = settings.read_config(kind, Path(path))
+    if "clip" in kind.model_fields and command == "ask":
+        rest = _clip_flag(rest)
+    return tyro.cli(kind, default=default, args=rest, prog=f"undertone {command}", description=kind.__doc__), dry
+
+
+def _clip_flag(words: Sequence[str]) -> list[str]:
+    """`ask clip.wav` means `ask --clip clip.wav`: the last word, where no flag precedes it."""
+    if words and not words[-1].startswith("-") and (len(words) == 1 or not words[-2].startswith("--") or "=" in words[-2]):
+        return [*words[:-1], "--clip", words[-1]]
+    return list(words)
+
+
+def _fail(message: str) -> int:
+    print(f"undertone: {message}", file=sys.stderr)
+    return 2

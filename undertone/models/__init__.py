@@ -1,0 +1,1 @@
+"""Model families, one a file, behind the `SpeechLM` contract of `base.py`."""

@@ -1,0 +1,217 @@
+"""The contract of a model family, and the few things that are the same for all: padding, splicing audio in, scoring, generating."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+IGNORED = -100
+"""Label of positions that carry no loss, as everywhere in Transformers."""
+
+Component = Literal["audio_tower", "projector", "language_model"]
+
+
+class LayerRef(NamedTuple):
+    """A layer by what it is, not by a path that changes between releases. `str(ref)` is "language_model.12"."""
+
+    component: Component
+    index: int  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return f"{self.component}.{self.index}"
+
+
+class Prompt(NamedTuple):
+    """One question to a model. `audio` is a mono wave at the model's rate, or (tokens, width) what its tower made of one before."""
+
+    text: str = ""
+    audio: NDArray[np.float32] | Tensor | None = None
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Left-padded prompts (and replies), ready for the model.
+
+    `input_ids`, `attention_mask`, `labels`: (batch, token); labels are `IGNORED` outside replies. Audio is either `frames`
+    (all clips' log-mel frames in a row, with `frame_lengths`) or `heard` (all clips' audio embeddings in a row).
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    frames: Tensor | None = None
+    frame_lengths: Tensor | None = None
+    heard: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on `device`."""
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if value is not None})
+
+    @property
+    def position_ids(self) -> Tensor:
+        """Positions that do not count padding, (batch, token)."""
+        return (self.attention_mask.cumsum(-1) - 1).clamp(min=0)
+
+
+class SpeechLM(ABC):
+    """An audio language model: audio tower → projector → language model, addressed by `LayerRef`.
+
+    `module` is the Transformers (or our own) model, unmodified; `tokenizer` its tokenizer with a chat template.
+    """
+
+    family: ClassVar[str]
+    module: nn.Module
+    tokenizer: Any
+    sample_rate: int
+
+    @classmethod
+    @abstractmethod
+    def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+        """Open a local folder or a hub name."""
+
+    @classmethod
+    @abstractmethod
+    def tiny(cls, seed: int = 0) -> Self:
+        """The family's own configuration class at toy size with random weights; nothing is downloaded."""
+
+    @abstractmethod
+    def blocks(self) -> Mapping[LayerRef, nn.Module]:
+        """Every layer of tower, projector and language model, in the order in which they fire."""
+
+    @abstractmethod
+    def linears(self, layer: LayerRef) -> Sequence[str]:
+        """Full module paths inside `layer` that LoRA may adapt."""
+
+    @abstractmethod
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The front end: wave → (frames, bins)."""
+
+    @abstractmethod
+    def token_count(self, frames: int) -> int:
+        """How many audio embeddings a clip of `frames` becomes."""
+
+    @abstractmethod
+    def listen(self, batch: Batch) -> Tensor:
+        """Audio tower and projector over the batch's frames → (audio tokens of all clips in a row, width)."""
+
+    @property
+    @abstractmethod
+    def text_model(self) -> nn.Module:
+        """The decoder stack: `inputs_embeds` → `last_hidden_state`."""
+
+    @property
+    @abstractmethod
+    def audio_token_id(self) -> int:
+        """The token that stands where an audio embedding goes."""
+
+    @property
+    def lm_head(self) -> nn.Module:
+        """Hidden states → logits."""
+        return self.module.get_output_embeddings()  # type: ignore[operator,no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.module.parameters()).device
+
+    @property
+    def layers(self) -> int:
+        """Number of language-model layers."""
+        return sum(ref.component == "language_model" for ref in self.blocks())
+
+    # --- prompts to batches ---------------------------------------------------------------------------------------------------
+
+    def encode(self, prompts: Sequence[Prompt], replies: Sequence[str] | None = None) -> Batch:
+        """Prompts, followed by `replies` where given, as one left-padded batch; only reply tokens and the end token are labelled."""
+        rows, frames, heard = [], [], []
+        for i, prompt in enumerate(prompts):
+            count = 0
+            if isinstance(prompt.audio, Tensor):
+                heard.append(prompt.audio)
+                count = len(prompt.audio)
+            elif prompt.audio is not None:
+                frames.append(torch.from_numpy(self.frames(prompt.audio)))
+                count = self.token_count(len(frames[-1]))
+            asked = self.prompt_ids(prompt, count)
+            answer = (
+                [*self.tokenizer.encode(replies[i], add_special_tokens=False), self.tokenizer.eos_token_id] if replies is not None else []
+            )
+            rows.append((asked, answer))
+        if frames and heard:
+            raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")
+        width = max(len(asked) + len(answer) for asked, answer in rows)
+        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+        for i, (asked, answer) in enumerate(rows):
+            start = width - len(asked) - len(answer)
+            ids[i, start:] = torch.tensor(asked + answer)
+            mask[i, start:] = 1
+            labels[i, width - len(answer) :] = torch.tensor(answer, dtype=torch.long)
+        return Batch(
+            ids,
+            mask,
+            labels,
+            torch.cat(frames) if frames else None,
+            torch.tensor([len(clip) for clip in frames]) if frames else None,
+            torch.cat(heard) if heard else None,
+        ).to(self.device)
+
+    def prompt_ids(self, prompt: Prompt, audio_tokens: int) -> list[int]:
+        """Token ids of the chat up to where the reply begins, the audio token repeated `audio_tokens` times."""
+        parts: list[dict[str, str]] = [{"type": "audio"}] if audio_tokens else []
+        parts += [{"type": "text", "text": prompt.text}] if prompt.text else []
+        chat: list[dict[str, Any]] = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        chat.append({"role": "user", "content": parts})
+        ids = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        at = ids.index(self.audio_token_id) if audio_tokens else 0
+        return [*ids[:at], *[self.audio_token_id] * audio_tokens, *ids[at + bool(audio_tokens) :]]
+
+    def audio_mask(self, batch: Batch) -> Tensor:
+        """Bool (batch, token): where the audio embeddings stand."""
+        return batch.input_ids == self.audio_token_id
+
+    # --- forward --------------------------------------------------------------------------------------------------------------
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Input embeddings (batch, token, width), audio spliced in."""
+        embeddings: Tensor = self.module.get_input_embeddings()(batch.input_ids)  # type: ignore[operator]
+        if batch.heard is None and batch.frames is None:
+            return embeddings
+        heard = batch.heard if batch.heard is not None else self.listen(batch)
+        mask = self.audio_mask(batch)
+        if int(mask.sum()) != len(heard):
+            raise ValueError(f"{int(mask.sum())} audio tokens in the prompts but {len(heard)} audio embeddings")
+        return embeddings.masked_scatter(mask[..., None], heard.to(embeddings.dtype))
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Last hidden states after the final norm, (batch, token, width)."""
+        out = self.text_model(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=False
+        )
+        return out.last_hidden_state  # type: ignore[no-any-return]
+
+    def token_losses(self, batch: Batch) -> Tensor:
+        """Cross-entropy of every labelled token, in row order; logits are computed at labelled positions only."""
+        return self.losses_at(self.hidden(batch), batch)
+
+    def losses_at(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """As `token_losses`, from hidden states at hand."""
+        targets = batch.labels[:, 1:]
+        labelled = targets != IGNORED
+        return nn.functional.cross_entropy(self.lm_head(hidden[:, :-1][labelled]).float(), targets[labelled], reduction="none")
+
+    @torch.inference_mode()
+    def reply(self, prompts: Sequence[Prompt], max_new_tokens: int = 256) -> list[str]:
+        """Greedy replies."""
+        batch = self.encode(prompts)
+        made = self.module.generate(  # type: ignore[operator]
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, max_new_tokens=max_new_tokens, do_sample=False
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]

@@ -1,0 +1,299 @@
+"""Every setting of every recipe: strict, frozen, read from --config FILE.toml and flags. This module imports no model code."""
+
+import json
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Settings(BaseModel):
+    """Base: unknown names, wrong types and later changes are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class Clips(Settings):
+    """How many clips of each category a split gets (pairs count as two)."""
+
+    age: int = Field(0, ge=0)
+    """clips of age pairs"""
+    gender: int = Field(0, ge=0)
+    """clips of gender pairs"""
+    emotion: int = Field(0, ge=0)
+    """clips of emotion pairs, the contrasts balanced"""
+    content: int = Field(0, ge=0)
+    """clips of attribute-free queries"""
+
+
+class Endpoint(Settings):
+    """An OpenAI-compatible HTTP endpoint. The key is read from the environment and never written anywhere."""
+
+    model: str = ""
+    """model name at the endpoint"""
+    base_url: str | None = None
+    """address up to /v1; empty: OPENAI_BASE_URL or OpenAI's own"""
+    key_variable: str = "OPENAI_API_KEY"
+    """environment variable that holds the key"""
+    concurrency: int = Field(8, ge=1)
+    """requests under way at once"""
+    attempts: int = Field(6, ge=1)
+    """tries per request on 429, 5xx and time-outs, with exponential back-off"""
+    timeout: float = Field(60.0, gt=0)
+    """seconds before a request counts as lost"""
+    max_tokens_spent: int = Field(2_000_000, ge=0)
+    """tokens after which no further request is sent"""
+
+
+class Synthesize(Settings):
+    """Write queries and replies, speak them in minimal pairs, keep what passes the filters."""
+
+    out: Path = Path("data/grammar")
+    """the data folder (Hugging Face audiofolder: metadata.jsonl + FLAC)"""
+    writer: str = "grammar"
+    """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
+    synthesiser: str = "espeak"
+    """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
+    train: Clips = Clips(age=900, gender=900, emotion=1500, content=400)
+    """clips to fine-tune on"""
+    dev: Clips = Clips(age=60, gender=60, emotion=120, content=60)
+    """clips that pick the checkpoint"""
+    test: Clips = Clips(age=420, gender=420, emotion=1200, content=1000)
+    """clips that are scored"""
+    safety_speakers: int = Field(3, ge=0)
+    """speakers that ask each of the 70 child-safety questions, in a child's and in an adult's voice"""
+    speakers: int = Field(40, ge=1)
+    """simulated speakers of each split; no speaker stands in two"""
+    topics: list[str] = []
+    """topics that the openai writer writes about (the grammar has its own)"""
+    endpoint: Endpoint = Endpoint()
+    """where the openai writer writes"""
+    speech_endpoint: Endpoint = Endpoint()
+    """where openai_tts speaks"""
+    command: str = "flite -voice slt -t {text} -o {out}"
+    """the command synthesiser's program; {text} and {out} are filled in, and {age}, {gender}, {emotion} where they stand"""
+    command_renders: dict[str, list[str]] = {}
+    """attribute values that the command makes audible: attribute = [values]"""
+    workers: int = Field(0, ge=0)
+    """worker processes; 0: one a core"""
+    strict: bool = False
+    """treat the first rejected clip as an error"""
+    seed: int = 0
+    """draws texts, voices and speakers"""
+
+
+class Model(Settings):
+    """Which model, and how it is asked."""
+
+    model: str = "undertone-tiny"
+    """embedded undertone-tiny, a local folder, or a hub name such as Qwen/Qwen2.5-Omni-7B"""
+    family: str = ""
+    """model family; empty: read from the checkpoint's config"""
+    adapter: Path | None = None
+    """folder of a PEFT adapter to put on the model"""
+    device: str = ""
+    """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
+    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
+    """weights in memory; empty: bfloat16 on a GPU that has it, float32 elsewhere"""
+    system: str = ""
+    """system prompt, recorded with every score"""
+    batch: int = Field(64, ge=1)
+    """clips per forward pass where nothing is trained"""
+    data: Path = Path("data/grammar")
+    """data folder"""
+
+
+class Analyze(Model):
+    """Six layer-wise analyses in one pass, read together into layer ranges."""
+
+    out: Path = Path("runs/analyze")
+    """run folder"""
+    splits: list[Literal["train", "dev", "test"]] = ["train"]
+    """splits whose clips are analysed"""
+    limit: int = Field(1200, ge=0)
+    """clips at most, whole pairs; 0: all"""
+    folds: int = Field(5, ge=2)
+    """folds of the probes, speakers kept apart"""
+    patch_pairs: int = Field(64, ge=0)
+    """minimal pairs per category whose activations are patched"""
+    bootstrap: int = Field(1000, ge=0)
+    """resamples of every interval"""
+    seed: int = 0
+    """draws folds, resamples and the sample of clips"""
+
+
+class Lora(Settings):
+    """LoRA (Hu et al. 2021), METHOD A.3."""
+
+    rank: int = Field(16, ge=1)
+    """rank r"""
+    alpha: int = Field(32, ge=1)
+    """scale is alpha / rank"""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """dropout before the down-projection"""
+    targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    """last names of the linear modules to adapt inside the chosen layers (the paper's example: q_proj, v_proj)"""
+
+
+class Adch(Settings):
+    """The auxiliary dual-level classification head, METHOD A.3."""
+
+    weight: float = Field(0.5, ge=0)
+    """λ in loss = SFT + λ (CE_category + CE_attribute); 0: no head"""
+    layer: int | None = None
+    """language-model layer whose output it reads; empty: the last adapted one"""
+
+
+class Finetune(Model):
+    """PE-FT: LoRA in the paralinguistic and semantic layers, with the auxiliary head; and its baselines."""
+
+    out: Path = Path("runs/finetune")
+    """run folder; the adapter lands in OUT/adapter"""
+    layers: str = "0-3"
+    """language-model layers to adapt: "0-14", "0,2,5", "all", or "random:15" for as many at random"""
+    lora: Lora = Lora()
+    """the adapter"""
+    adch: Adch = Adch()
+    """the auxiliary head"""
+    steps: int = Field(0, ge=0)
+    """optimiser steps; 0: `epochs` passes over the training split"""
+    epochs: float = Field(10.0, gt=0)
+    """passes over the training split where steps is 0"""
+    batch_size: int = Field(32, ge=1)
+    """clips per optimiser step and process"""
+    accumulate: int = Field(1, ge=1)
+    """parts into which a batch is cut to save memory"""
+    learning_rate: float = Field(1e-3, gt=0)
+    """peak of the cosine schedule"""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """share of the steps that warm up"""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's"""
+    clip: float = Field(1.0, gt=0)
+    """gradient norm at most"""
+    replay: float = Field(0.15, ge=0, lt=1)
+    """share of a batch drawn from attribute-free queries"""
+    mixture: dict[str, float] = {}
+    """weight per category of the rest, e.g. emotion = 2; unnamed: 1"""
+    check_every: int = Field(100, ge=1)
+    """steps between dev losses and checkpoints; the best on dev is kept"""
+    seed: int = 0
+    """draws batches and adapter weights"""
+
+
+class Evaluate(Model):
+    """Ask the model, judge its replies, score them with intervals and controls."""
+
+    out: Path = Path("runs/evaluate")
+    """run folder"""
+    name: str = "vanilla"
+    """what this run is called in every score"""
+    split: Literal["train", "dev", "test"] = "test"
+    """split that is asked"""
+    suites: list[Literal["pa", "child-safety", "content"]] = ["pa", "child-safety", "content"]
+    """which utterances are asked"""
+    judge: str = "rule"
+    """rule (exact, grammar replies), openai, or my_package.my_module:Judge"""
+    endpoint: Endpoint = Endpoint()
+    """where the openai judge sits"""
+    cascade: Path | None = None
+    """fitted speaker classifier that writes the note as text (the cascade baseline)"""
+    control: Literal["", "text-only", "shuffled-audio", "oracle-label"] = ""
+    """ask without audio, with another rendering's audio, or with the true note in words"""
+    strength: float = Field(1.0, ge=0)
+    """scale of the adapter: 0 vanilla, 1 as trained"""
+    preference: bool = True
+    """also score the judge-free preference"""
+    max_new_tokens: int = Field(24, ge=1)
+    """longest reply, in tokens"""
+    limit: int = Field(0, ge=0)
+    """utterances at most; 0: all"""
+    bootstrap: int = Field(1000, ge=0)
+    """resamples of every interval, clustered by text"""
+    seed: int = 0
+    """draws resamples and shuffles"""
+
+
+class Ask(Model):
+    """One clip: the reply before and after."""
+
+    clip: str = ""
+    """sound file"""
+    max_new_tokens: int = Field(64, ge=1)
+    """longest reply, in tokens"""
+
+
+class Report(Settings):
+    """One self-contained HTML page from run folders."""
+
+    run: Path = Path("runs/demo")
+    """folder whose scores.jsonl, layers.jsonl and examples are shown"""
+    out: Path | None = None
+    """the page; empty: RUN/report.html"""
+    title: str = "How the model hears its speakers"
+    """headline"""
+
+
+class Demo(Settings):
+    """The whole corridor on the embedded model: synthesise, analyse, fine-tune, evaluate, report."""
+
+    out: Path = Path("runs/demo")
+    """run folder"""
+    size: Literal["small", "default", "full"] = "default"
+    """small: under 3 minutes; full: adds selective, random-layers and three seeds"""
+    seed: int = 0
+    """seed of everything"""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class BadSetting(ValueError):
+    """A settings file or flag that does not fit; the message names the setting and the nearest known one."""
+
+
+def read_config(kind: type[S], path: Path) -> S:
+    """`kind` from a TOML file of differences from the defaults."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadSetting(f"{path}: no such settings file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{path}: not TOML ({error})") from None
+    return build(kind, table, str(path))
+
+
+def build(kind: type[S], table: dict[str, Any], where: str) -> S:
+    """`kind` from a plain table; `BadSetting` begins with `where`."""
+    try:
+        return kind.model_validate_json(_json(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = get_close_matches(name, known(kind), n=1, cutoff=0.3)
+            raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {close[0] if close else 'none'}") from None
+        raise BadSetting(f"{where}: {name}: {first['msg']}") from None
+
+
+def _json(table: dict[str, Any]) -> str:
+    return json.dumps(table, default=str)
+
+
+def known(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all settings of `kind`."""
+    names = []
+    for name, field in kind.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += known(field.annotation, f"{prefix}{name}.")
+    return names
+
+
+def to_toml(settings: Settings) -> str:
+    """The resolved settings as TOML that `--config` reads back; unset ones are left out."""
+    import tomli_w
+
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,33 @@
+"""What a synthesiser is: a name, a version, what it renders, and `speak`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Waveform = NDArray[np.float32]
+"""Mono samples in [−1, 1]."""
+
+
+class Synthesiser(ABC):
+    """Text → speech in a given voice. `renders` names the attribute values it can make audible."""
+
+    name: str
+    version: str
+    sample_rate: int
+    renders: ClassVar[Mapping[str, tuple[str, ...]]]
+
+    @abstractmethod
+    def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int) -> Waveform:
+        """`text` said with `attributes` by simulated speaker number `speaker`; the same arguments give the same samples."""
+
+    def check(self, attributes: Mapping[str, str]) -> None:
+        """Raise ValueError where a value is asked for that this synthesiser does not render, naming those that could."""
+        from undertone.speech.synthesisers import who_renders
+
+        for attribute, value in attributes.items():
+            if value not in self.renders.get(attribute, ()):
+                able = who_renders(attribute, value) or "none that is installed"
+                raise ValueError(f"synthesiser {self.name!r} does not render {attribute}={value}; able to: {able}")

@@ -1,0 +1,104 @@
+"""The built-in writer: a compositional world of queries and of the replies that suit each speaker.
+
+Query = phrasing × verb × object, read from `grammar.toml`. A query's topic fixes its category (METHOD A.4: a query belongs, by its
+text, to one category); its replies are the content reply, given when nothing is known of the speaker, and one per attribute value.
+"""
+
+import random
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from undertone.attributes import ATTRIBUTES
+
+CONTENT = "content"
+"""The category of queries that deserve the same reply whoever asks."""
+
+
+class Topic(NamedTuple):
+    """A field of life: its category, verbs, objects and the phrases that fill the category's reply templates."""
+
+    name: str
+    category: str
+    safety: bool
+    verbs: tuple[str, ...]
+    objects: tuple[str, ...]
+    phrases: Mapping[str, str]
+
+
+class Query(NamedTuple):
+    """A text, what is asked (`intent`), and the right reply per attribute value beside the content reply."""
+
+    text: str
+    intent: str
+    topic: str
+    category: str
+    safety: bool
+    content_reply: str
+    replies: Mapping[str, str]
+
+
+@cache
+def _world() -> tuple[tuple[str, ...], Mapping[str, Mapping[str, str]], tuple[Topic, ...]]:
+    table = tomllib.loads(files(__package__).joinpath("grammar.toml").read_text())
+    topics = tuple(
+        Topic(
+            row["name"],
+            row["category"],
+            row.get("safety", False),
+            tuple(row["verbs"]),
+            tuple(row["objects"]),
+            {key: value for key, value in row.items() if isinstance(value, str) and key not in ("name", "category")},
+        )
+        for row in table["topics"]
+    )
+    return tuple(table["phrasings"]), table["replies"], topics
+
+
+def topics() -> tuple[Topic, ...]:
+    """Every topic of the grammar, in file order."""
+    return _world()[2]
+
+
+def queries(topic: Topic) -> Iterator[Query]:
+    """Every query of a topic; a child-safety topic asks each of its ten things in one phrasing."""
+    phrasings, templates, _ = _world()
+    for i, verb in enumerate(topic.verbs):
+        for j, thing in enumerate(topic.objects):
+            said = (phrasings[(i + j) % len(phrasings)],) if topic.safety else phrasings
+            words = {"verb": verb, "object": thing, **topic.phrases}
+            replies = {name: template.format(**words) for name, template in templates[topic.category].items()}
+            content = replies.pop(CONTENT)
+            for phrasing in said:
+                yield Query(
+                    phrasing.format(**words),
+                    f"{verb} {thing}",
+                    topic.name,
+                    topic.category,
+                    topic.safety,
+                    content,
+                    {value: replies.get(value, content) for value in _values(topic.category)},
+                )
+
+
+def _values(category: str) -> Sequence[str]:
+    return () if category == CONTENT else ATTRIBUTES[category].names
+
+
+@cache
+def all_queries() -> tuple[Query, ...]:
+    """Every distinct query of the grammar, in a fixed order."""
+    return tuple(query for topic in topics() for query in queries(topic))
+
+
+def split_topics(seed: int, test: int = 2, dev: int = 1) -> dict[str, str]:
+    """Topic → split. Per category `test` and `dev` ordinary topics are drawn; child-safety topics are always test."""
+    rng = random.Random(seed)
+    split = {topic.name: "test" for topic in topics() if topic.safety}
+    for category in dict.fromkeys(topic.category for topic in topics()):
+        names = sorted(topic.name for topic in topics() if topic.category == category and not topic.safety)
+        rng.shuffle(names)
+        split |= {name: "test" if i < test else "dev" if i < test + dev else "train" for i, name in enumerate(names)}
+    return split
