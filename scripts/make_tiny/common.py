@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_model, save_model
 
 from undertone.speech.writers.grammar import Query
@@ -41,16 +42,28 @@ def fit(
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
+        share_gradients(chosen)
         torch.nn.utils.clip_grad_norm_(chosen, clip)
         optimizer.step()
         schedule.step()
         total += value.item()
-        if (step + 1) % 100 == 0:
+        if (step + 1) % 50 == 0:
             detail = " ".join(f"{part:.3f}" for part in parts)
-            print(f"{name} {step + 1}/{steps} loss {total / 100:.4f} {(step + 1) / (time.time() - began):.2f} steps/s {detail}", flush=True)
+            print(f"{name} {step + 1}/{steps} loss {total / 50:.4f} {(step + 1) / (time.time() - began):.2f} steps/s {detail}", flush=True)
             total = 0.0
-        if (step + 1) % 500 == 0:
+        if (step + 1) % 500 == 0 and not (dist.is_initialized() and dist.get_rank()):
             save_model(modules, str(state))
+
+
+def share_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Average gradients over processes, where torchrun started several; each draws its own batches."""
+    if not dist.is_initialized():
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch._utils._flatten_dense_tensors(grads)
+    dist.all_reduce(flat)
+    for grad, mean in zip(grads, torch._utils._unflatten_dense_tensors(flat / dist.get_world_size(), grads), strict=True):
+        grad.copy_(mean)
 
 
 def word_table(seed: int, rows: int, width: int) -> torch.Tensor:

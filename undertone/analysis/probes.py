@@ -74,13 +74,15 @@ def _fit(x: Tensor, target: Tensor, kept: Tensor, strength: float) -> Tensor:
     onehot = torch.nn.functional.one_hot(target, classes).float()
     per_class = kept.float() @ onehot  # (fold, class)
     balance = (kept.sum(1, keepdim=True) / (classes * per_class.clamp(min=1)))[:, target] * kept
+    # Two softmax columns share what one logistic column carries alone, so the same weight costs half as much: undone here.
+    penalty = 1.0 if classes == 2 else 0.5
     weights = torch.zeros(*x.shape[:2], x.shape[-1], classes, requires_grad=True)
     solver = torch.optim.LBFGS([weights], max_iter=200, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-5)
 
     def loss() -> Tensor:
         solver.zero_grad()
         log_likelihood = (torch.einsum("lfcw,lfwk->lfck", x, weights).log_softmax(-1) * onehot).sum(-1)
-        value = 0.5 * weights[:, :, :-1].square().sum() - strength * (log_likelihood * balance).sum()
+        value = penalty * weights[:, :, :-1].square().sum() - strength * (log_likelihood * balance).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

@@ -76,6 +76,7 @@ def train(
     """Train `objective`; afterwards it holds the weights that were best on dev. Begun work in `folder` is taken up again."""
     from accelerate import Accelerator
 
+    folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no")
     wrapped = accelerator.prepare(objective.to(accelerator.device))
     parameters = {name: value for name, value in objective.named_parameters() if value.requires_grad}
@@ -119,7 +120,7 @@ def _step(
         # Wrapped modules average gradients over processes; the sizes are those of the whole batch, so the average is undone here.
         accelerator.backward(losses.total * accelerator.num_processes)
         for name, value in zip(sums, losses[:4], strict=True):
-            sums[name] += float(value)
+            sums[name] += value.item()
     norm = accelerator.clip_grad_norm_(wrapped.parameters(), schedule.clip)
     for group in optimizer.param_groups:
         group["lr"] = schedule.learning_rate * schedule.scale(step)
@@ -138,7 +139,7 @@ def validate(objective: PeFt, rows: Sequence[Utterance], encode: Encoder, batch:
         part = rows[i : i + batch]
         losses = objective(encode(part), targets(part), Sizes(1, 1))
         for name, value in losses._asdict().items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+            sums[name] = sums.get(name, 0.0) + value.item()
     objective.adapted.train()
     result = {"sft": sums["sft"] / max(1, tokens)}
     if objective.adch is not None and paired:

@@ -1,0 +1,53 @@
+"""One pass that pools equals a plain loop that keeps everything; patching with everything is the other voice's pass."""
+
+import numpy as np
+import pytest
+import torch
+
+from undertone.analysis.activations import collect
+from undertone.analysis.patching import Contrast, patch
+from undertone.models.base import Prompt
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+
+
+@pytest.fixture(scope="module")
+def model() -> Qwen2_5Omni:
+    return Qwen2_5Omni.tiny(1)
+
+
+def clip(model: Qwen2_5Omni, seconds: float, seed: int) -> Prompt:
+    wave = (0.1 * np.random.default_rng(seed).standard_normal(int(16_000 * seconds))).astype(np.float32)
+    with torch.inference_mode():
+        return Prompt(audio=model.listen(model.encode([Prompt(audio=wave)])))
+
+
+@torch.inference_mode()
+def test_pooled_states_and_lens_equal_the_stock_loop(model: Qwen2_5Omni) -> None:
+    prompts = [clip(model, 0.8 + 0.3 * i, i) for i in range(5)]
+    pooled = collect(model, prompts, batch=2)
+    for i, prompt in enumerate(prompts):
+        batch = model.encode([prompt])
+        stock = model.text_model(inputs_embeds=model.embed(batch), output_hidden_states=True, use_cache=False)
+        where = model.audio_mask(batch)[0]
+        for j, states in enumerate(stock.hidden_states[:-1]):  # the stock tuple's last entry is already normalised
+            torch.testing.assert_close(pooled.states[j, i], states[0][where].mean(0), rtol=1e-4, atol=1e-5)
+        final = model.lm_head(stock.last_hidden_state[0, -1]).argmax()
+        for j, states in enumerate(stock.hidden_states[:-1]):
+            top = model.lm_head(model.text_model.norm(states[0, -1])).topk(3).indices
+            assert bool(pooled.lens[j, i]) == bool((top == final).any())
+    assert pooled.lens[-1].all(), "the last layer agrees with itself"
+
+
+@torch.inference_mode()
+def test_patching_the_input_of_equally_long_clips_is_the_givers_pass(model: Qwen2_5Omni) -> None:
+    contrasts = [Contrast(clip(model, 1.0, 1), clip(model, 1.0, 2), "please wait", "to fix the socket"),
+                 Contrast(clip(model, 1.5, 3), clip(model, 1.5, 4), "to buy one", "to buy two")]  # fmt: skip
+    shift = patch(model, contrasts)
+    assert shift.patched.shape == (model.layers + 1, 2)
+    torch.testing.assert_close(shift.patched[0], shift.full, rtol=1e-4, atol=1e-5)
+    assert shift.full.abs().max() > 1e-4, "two sounds that change nothing prove nothing"
+
+
+def test_a_pair_with_one_reply_is_refused(model: Qwen2_5Omni) -> None:
+    with pytest.raises(ValueError, match="the same"):
+        patch(model, [Contrast(clip(model, 1.0, 1), clip(model, 1.2, 2), "yes", "yes")])

@@ -1,0 +1,50 @@
+"""The batched probes reach the optimum that scikit-learn reaches one by one."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from undertone.analysis.probes import fit, probe, speaker_folds
+
+
+def data(classes: int, layers: int = 3, clips: int = 240, width: int = 12) -> tuple[torch.Tensor, np.ndarray, list[str]]:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(classes, clips, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum())
+    centres = rng.standard_normal((layers, classes, width)) * np.array([0.0, 0.5, 1.5])[:layers, None, None]
+    states = rng.standard_normal((layers, clips, width)) + centres[:, labels]
+    return torch.from_numpy(states).float(), labels, [f"speaker-{i % 20}" for i in range(clips)]
+
+
+@pytest.mark.parametrize("classes", [2, 6])
+def test_same_predictions_as_scikit_learn(classes: int) -> None:
+    states, labels, speakers = data(classes)
+    folds = speaker_folds(speakers, 4, seed=0)
+    ours = probe(states, labels.tolist(), folds)
+    for layer, right in zip(states.numpy(), ours, strict=True):
+        theirs = np.zeros(len(labels), bool)
+        for fold in range(4):
+            train, test = folds != fold, folds == fold
+            scaler = StandardScaler().fit(layer[train])
+            model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000, tol=1e-8)
+            theirs[test] = model.fit(scaler.transform(layer[train]), labels[train]).predict(scaler.transform(layer[test])) == labels[test]
+        assert (right == theirs).mean() >= 0.995
+    assert ours[0].mean() < 0.65 < 0.9 < ours[2].mean(), "the layer without signal must not be readable, the clear one must be"
+
+
+def test_coefficients_point_where_scikit_learns_do() -> None:
+    states, labels, _ = data(6)
+    fitted = fit(states[1], labels.tolist())
+    theirs = LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000, tol=1e-8).fit(StandardScaler().fit_transform(states[1].numpy()), labels)
+    ours = fitted.weights[:-1].T.numpy()
+    cosine = (ours * theirs.coef_).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs.coef_, axis=1)
+    assert cosine.min() > 0.999
+
+
+def test_no_speaker_stands_in_two_folds() -> None:
+    speakers = [f"s{i % 13}" for i in range(100)]
+    folds = speaker_folds(speakers, 5, seed=1)
+    assert all(len({f for s, f in zip(speakers, folds, strict=True) if s == name}) == 1 for name in set(speakers))
+    with pytest.raises(ValueError, match="folds"):
+        speaker_folds(["a", "b"], 5, seed=0)
