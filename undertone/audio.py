@@ -82,17 +82,18 @@ def read_sound(path: Path, rate: int, longest: float = LONGEST) -> Sound:
 
 def _decode(path: Path, longest: float) -> tuple[Wave, int, int]:
     """Mono samples, the file's own rate, its number of channels."""
-    if not path.is_file():
-        raise BadSound(path, "is not a file" if path.exists() else "no such file")
-    if not path.stat().st_size:
-        raise BadSound(path, "is empty")
-    # A descriptor, not a name: libsndfile then goes by the content, whatever the file is called.
-    with path.open("rb") as handle:
-        try:
-            with soundfile.SoundFile(handle.fileno(), closefd=False) as file:
-                return _read(file, path, longest), file.samplerate, file.channels
-        except soundfile.LibsndfileError as error:
-            raise BadSound(path, f"is no sound file or a corrupt one ({error.error_string.strip()})") from None
+    try:
+        if not path.is_file():
+            raise BadSound(path, "is not a file" if path.exists() else "no such file")
+        if not path.stat().st_size:
+            raise BadSound(path, "is empty")
+        # A descriptor, not a name: libsndfile then goes by the content, whatever the file is called.
+        with path.open("rb") as handle, soundfile.SoundFile(handle.fileno(), closefd=False) as file:
+            return _read(file, path, longest), file.samplerate, file.channels
+    except soundfile.LibsndfileError as error:
+        raise BadSound(path, f"is no sound file or a corrupt one ({error.error_string.strip()})") from None
+    except OSError as error:
+        raise BadSound(path, f"cannot be opened ({error.strerror})") from None
 
 
 def _read(file: soundfile.SoundFile, path: Path, longest: float) -> Wave:

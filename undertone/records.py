@@ -165,7 +165,7 @@ def parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise BrokenRow(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
+        raise BrokenRow(f"{where}: not JSON ({error.msg} at {f'line {error.lineno} ' * (error.lineno > 1)}column {error.colno})") from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets nested thousands deep
         raise BrokenRow(f"{where}: not JSON that can be read ({error})") from None
 

@@ -12,7 +12,7 @@ from scipy.fft import irfft, rfft
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
-LOWEST, HIGHEST = 60.0, 500.0
+LOWEST, HIGHEST = 60.0, 600.0
 """Hz: the range in which F0 is looked for."""
 
 _FRAME, _HOP = 0.040, 0.010
@@ -71,10 +71,11 @@ def pitches(frames: Floats, rate: int) -> tuple[Floats, Floats]:
     size = 1 << int(frames.shape[1] + lags[-1]).bit_length()
     raw = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window, size)
     own = _autocorrelation(window[None], size)[0]
-    heights = raw[:, lags] / (raw[:, :1] * own[lags] / own[0] + 1e-10)
+    heights = raw[:, lags[0] : lags[-1] + 1] / (raw[:, :1] + 1e-10) * (own[0] / own[lags])
     inner = heights[:, 1:-1]
     peak = (inner >= heights[:, :-2]) & (inner > heights[:, 2:])
-    best = np.where(peak, inner - _OCTAVE_COST * np.log2(lags[1:-1] * LOWEST / rate), -1.0).argmax(axis=1)
+    cost = (_OCTAVE_COST * np.log2(lags[1:-1] * LOWEST / rate)).astype(np.float32)
+    best = ((inner - cost) * peak).argmax(axis=1)
     row = np.arange(len(frames))
     before, at, after = heights[row, best], inner[row, best], heights[row, best + 2]
     shift = 0.5 * (before - after) / np.minimum(before - 2 * at + after, -1e-9)
@@ -83,7 +84,8 @@ def pitches(frames: Floats, rate: int) -> tuple[Floats, Floats]:
 
 def _autocorrelation(frames: Floats, size: int) -> Floats:
     spectrum = rfft(frames, size)
-    return irfft(spectrum.real**2 + spectrum.imag**2, size)
+    powers: Floats = irfft(spectrum.real**2 + spectrum.imag**2, size)
+    return powers
 
 
 @cache
@@ -106,7 +108,8 @@ def envelope(frames: Floats, rate: int) -> Floats:
     cepstrum[kept : size - kept + 1] = 0
     smooth = np.interp(_BANDS, np.fft.rfftfreq(size, 1 / rate), rfft(cepstrum, size).real)
     axis = np.linspace(-1, 1, len(_BANDS))
-    return smooth - np.polyval(np.polyfit(axis, smooth, 2), axis)
+    level: Floats = smooth - np.polyval(np.polyfit(axis, smooth, 2), axis)
+    return level
 
 
 def formant_ratio(first: Floats, second: Floats) -> float:
