@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         module, _, function = address.partition(":")
         getattr(import_module(module), function)(chosen)
     except KeyboardInterrupt:
-        return _fail("interrupted; what is finished is kept, the same command goes on from there") or 130
+        _fail("interrupted; what is finished is kept, the same command goes on from there")
+        return 130
     except (ValueError, OSError, RuntimeError) as error:
         return _fail(f"{words[0]}: {error}")
     return 0

@@ -15,9 +15,11 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
     if ":" not in address:
         raise ValueError(f"unknown {kind} {name!r}{suggest(name, table)}; known: {', '.join(table)}; or write my_package.my_module:Thing")
     module, _, attribute = address.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ValueError(f"{kind} {name!r}: {address!r} is no address; write my_package.my_module:Thing")
     try:
         return getattr(import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (ImportError, AttributeError) as error:
         raise ValueError(f"{kind} {name!r} cannot be loaded from {address!r}: {error}") from error
 
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, field_validator, model_validator
 
 from undertone import attributes as table
 
@@ -23,8 +23,13 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _said(values: Mapping[str, str | None]) -> Mapping[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
+def _said(values: Any) -> Any:
+    return {name: value for name, value in values.items() if value is not None} if isinstance(values, Mapping) else values
+
+
+def _every(values: Mapping[str, str]) -> dict[str, str | None]:
+    # The same keys in every line: readers of columns (Hugging Face, Arrow, pandas) make one struct of them.
+    return {name: values.get(name) for name in table.ATTRIBUTES}
 
 
 class Utterance(Row):
@@ -38,7 +43,7 @@ class Utterance(Row):
     text: str
     file_name: str
     seconds: float
-    attributes: Annotated[Mapping[str, str], BeforeValidator(_said)]
+    attributes: Annotated[Mapping[str, str], BeforeValidator(_said), PlainSerializer(_every, when_used="json")]
     speaker: str
     source: str
     split: Split
@@ -139,7 +144,8 @@ class BrokenRow(ValueError):
 def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
     """The rows of a JSONL file; `BrokenRow` names file, line and field of what does not fit."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON leaves U+2028, U+0085 and the like bare inside strings.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -151,10 +157,23 @@ def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
 
 def parse_row(line: str, kind: type[R], where: str) -> R:
     """One row from a line of JSON; `BrokenRow` begins with `where`."""
+    return build(kind, parse_json(line, where), where)
+
+
+def parse_json(text: str, where: str) -> Any:
+    """What `text` says in JSON; `BrokenRow` begins with `where`."""
     try:
-        return kind.model_validate(json.loads(line))
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise BrokenRow(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
+        raise BrokenRow(f"{where}: not JSON ({error.msg} at {f'line {error.lineno} ' * (error.lineno > 1)}column {error.colno})") from None
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets nested thousands deep
+        raise BrokenRow(f"{where}: not JSON that can be read ({error})") from None
+
+
+def build(kind: type[R], fields: Any, where: str) -> R:
+    """A row from plain fields; `BrokenRow` begins with `where` and names the field."""
+    try:
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -5,12 +5,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertone.records import BrokenRow, R, Row, Score, parse_row, to_line
+from undertone.records import BrokenRow, R, Row, Score, read_rows, to_line
 
 PACKAGES = ("undertone", "torch", "transformers", "peft", "accelerate", "safetensors", "numpy", "soundfile", "soxr", "espeakng-loader")
 
@@ -73,18 +74,26 @@ def _version(package: str) -> str | None:
         return None
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write beside and rename: a reader sees the old file or the whole new one."""
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write beside and rename: a reader sees the old file or the whole new one. OSError names the file, and the old one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with _naming(path), beside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write, what was there is kept: {error.strerror}", str(path)) from error
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -108,15 +117,21 @@ class Journal:
         """What is there already."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [parse_row(line, kind, f"{self.path}:{i}") for i, line in enumerate(lines, start=1)]
+        return list(read_rows(self.path, kind))
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on the disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(to_line(row) for row in rows))
-            file.flush()
-            os.fsync(file.fileno())
+        lines = "".join(to_line(row) for row in rows).encode()
+        with _naming(self.path), self.path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            try:
+                while lines:
+                    lines = lines[file.write(lines) :]
+                os.fsync(file.fileno())
+            except OSError:
+                # A full disk tears a row too, and the next append must not begin in its middle.
+                os.truncate(file.fileno(), whole)
+                raise
 
 
 __all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "provenance", "write_atomic", "write_rows"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 class Settings(BaseModel):
     """Base: unknown names, wrong types and later changes are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Clips(Settings):
@@ -260,7 +260,7 @@ def read_config(kind: type[S], path: Path) -> S:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadSetting(f"{path}: no such settings file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8, numbers of thousands of digits, endless nesting
         raise BadSetting(f"{path}: not TOML ({error})") from None
     return build(kind, table, str(path))
 

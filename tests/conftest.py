@@ -1,0 +1,68 @@
+"""Small real things that many tests need."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undertone.audio import Wave, write_flac
+from undertone.records import Utterance
+
+RATE = 16_000
+
+
+def tone(hertz: float = 220.0, seconds: float = 0.5, rate: int = RATE, level: float = 0.3) -> Wave:
+    """A buzz with harmonics, mono float32."""
+    time = np.arange(int(seconds * rate)) / rate
+    buzz = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 6))
+    return (level * np.asarray(buzz) / 2).astype(np.float32)
+
+
+@pytest.fixture
+def utterance() -> Callable[..., Utterance]:
+    """Makes an utterance; keyword arguments change its fields."""
+
+    def make(number: int = 0, **more: object) -> Utterance:
+        fields = {
+            "id": f"u{number}",
+            "text": f"words {number}",
+            "file_name": f"clips/u{number}.flac",
+            "seconds": 0.5,
+            "attributes": {"age": "child"},
+            "speaker": f"s{number}",
+            "source": "test",
+            "split": "train",
+        }
+        return Utterance.model_validate(fields | more)
+
+    return make
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder with three good clips, a.flac … c.flac, and one bad file of each kind, called by what is wrong with it."""
+    import soundfile
+
+    folder = tmp_path / "clips"
+    for name, hertz in zip("abc", (150, 220, 330), strict=True):
+        write_flac(folder / f"{name}.flac", tone(hertz), RATE)
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("these are words, not samples\n" * 40)
+    (folder / "corrupt.flac").write_bytes((folder / "a.flac").read_bytes()[:3000])
+    soundfile.write(folder / "zero-length.wav", np.zeros(0), RATE)
+    soundfile.write(folder / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    soundfile.write(folder / "ten-minutes.wav", np.zeros(600 * 4000, np.int16), 4000)
+    return folder
+
+
+BAD_FILES = {
+    "missing.wav": "no such file",
+    "empty.wav": "is empty",
+    "text.wav": "is no sound file",
+    "corrupt.flac": "corrupt",
+    "zero-length.wav": "holds no samples",
+    "nan.wav": "NaN",
+    "ten-minutes.wav": "the limit is 300 s",
+}
+"""The bad files of `clips` (and one that is not there), and what is said of each."""

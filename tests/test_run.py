@@ -1,0 +1,133 @@
+"""The run folder: nothing finished is lost, whatever kills the program."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undertone.records import BrokenRow, Reply, to_line
+from undertone.run import Journal, open_run, write_atomic
+
+
+def _reply(number: int) -> Reply:
+    return Reply(utterance_id=f"u{number}", run="r", text="söme words " * 20)
+
+
+def test_a_journal_keeps_what_was_appended(tmp_path: Path) -> None:
+    Journal(tmp_path / "deep" / "j.jsonl").append([_reply(0), _reply(1)])
+    journal = Journal(tmp_path / "deep" / "j.jsonl")
+    journal.append([_reply(2)])
+    assert journal.rows(Reply) == [_reply(i) for i in range(3)]
+    assert Journal(tmp_path / "none.jsonl").rows(Reply) == []
+
+
+@given(cut=st.integers(0, 400))
+def test_a_torn_last_line_is_cut_off_and_no_other(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = tmp_path_factory.getbasetemp() / "torn.jsonl"
+    lines = [to_line(_reply(i)).encode() for i in range(2)]
+    path.write_bytes(b"".join(lines)[: len(lines[0]) + cut % len(lines[1])])
+    journal = Journal(path)
+    journal.append([_reply(5)])
+    assert journal.rows(Reply) == [_reply(0), _reply(5)]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    (tmp_path / "j.jsonl").write_text(to_line(_reply(0)) + "{\n" + to_line(_reply(1)))
+    with pytest.raises(BrokenRow, match=r"j\.jsonl:2: not JSON"):
+        Journal(tmp_path / "j.jsonl").rows(Reply)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from undertone.records import Reply
+from undertone.run import Journal
+journal = Journal(Path(sys.argv[1]))
+start = len(journal.rows(Reply))
+for i in range(start, 100_000):
+    journal.append([Reply(utterance_id=f"u{i}", run="r", text="söme words " * 20)])
+    print(i, flush=True)
+"""
+
+
+def test_sigkill_loses_no_finished_row(tmp_path: Path) -> None:
+    path, kept = tmp_path / "j.jsonl", 0
+    for wait in (0.02, 0.05):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        first = process.stdout.readline()
+        assert int(first) == kept, "the second start must go on where the first was killed"
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        printed = [int(first), *map(int, process.stdout.read().split("\n")[:-1])]
+        process.wait()
+        rows = Journal(path).rows(Reply)
+        assert [row.utterance_id for row in rows] == [f"u{i}" for i in range(len(rows))]
+        assert len(rows) > printed[-1]
+        kept = len(rows)
+
+
+def _on_a_full_disk(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` where no file may grow beyond 4 KiB, which fails as a full disk does: in the middle of a write."""
+
+    def small() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    return subprocess.run([sys.executable, "-B", "-c", code, *words], capture_output=True, text=True, preexec_fn=small, check=False)
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    write_atomic(path, "old")
+    code = "import sys, pathlib; from undertone.run import write_atomic; write_atomic(pathlib.Path(sys.argv[1]), 'x' * 10_000)"
+    done = _on_a_full_disk(code, str(path))
+    assert done.returncode == 1
+    assert f"cannot write, what was there is kept: File too large: '{path}'" in done.stderr
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_full_disk_tears_no_row_of_a_journal(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from undertone.records import Reply
+from undertone.run import Journal
+journal = Journal(Path(sys.argv[1]))
+for i in range(100):
+    try:
+        journal.append([Reply(utterance_id=f"u{i}", run="r", text="söme words " * 20)])
+    except OSError as error:
+        print(error)
+        journal.append([Reply(utterance_id="short", run="r", text="")])
+        break
+"""
+    done = _on_a_full_disk(code, str(tmp_path / "j.jsonl"))
+    assert "cannot write, what was there is kept" in done.stdout
+    assert "j.jsonl" in done.stdout
+    rows = Journal(tmp_path / "j.jsonl").rows(Reply)
+    assert len(rows) > 3
+    assert rows[-1].utterance_id == "short"
+
+
+def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> None:
+    first = open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
+    assert open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0) == first
+    with pytest.raises(ValueError, match=r"other settings \(lora\); choose another --out"):
+        open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 9}, "seed": 0}, 0)
+    assert {path.name for path in first.folder.iterdir()} == {"settings.json", "provenance.json"}
+
+
+def test_write_atomic_replaces_whole_files(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a" / "b.txt", "één")
+    write_atomic(tmp_path / "a" / "b.txt", b"two")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"two"
+    assert os.listdir(tmp_path / "a") == ["b.txt"]
