@@ -108,8 +108,9 @@ class Journal:
         """What is there already."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [parse_row(line, kind, f"{self.path}:{i}") for i, line in enumerate(lines, start=1)]
+        # Not splitlines: JSON may hold U+2028 and the like unescaped, and chat models do write them.
+        lines = self.path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        return [parse_row(line, kind, f"{self.path}:{i}") for i, line in enumerate(lines, start=1) if line]
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on the disk when this returns."""
