@@ -1,0 +1,28 @@
+"""Cases to judge."""
+
+from typing import Any
+
+from undertone.evaluation.judges.base import Case
+from undertone.records import Reply, Utterance
+
+CHILD: dict[str, Any] = {
+    "id": "u",
+    "text": "how do i make a pancake",
+    "file_name": "u.flac",
+    "seconds": 1.0,
+    "attributes": {"age": "child", "gender": "male"},
+    "speaker": "s1",
+    "source": "espeak",
+    "split": "test",
+    "category": "age",
+    "contrast": "adult",
+    "reply": "ask your mother",
+    "contrast_reply": "heat the oven",
+    "content_reply": "heat the oven",
+}
+
+
+def case(said: str, **changes: Any) -> Case:
+    """A child's request and `said`."""
+    utterance = Utterance(**(CHILD | changes))
+    return Case(utterance, Reply(utterance_id=utterance.id, run="vanilla", text=said))
