@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 def answer(body: dict[str, Any]) -> dict[str, Any]:
     """A right answer: a page of queries or a verdict, made from the request alone."""
     schema = body["response_format"]["json_schema"]
-    asked = body["messages"][-1]["content"]
+    asked = next(message["content"] for message in body["messages"] if message["role"] == "user")
     return page(asked, schema["schema"]) if schema["name"] == "Page" else verdict(json.loads(asked))
 
 

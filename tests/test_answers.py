@@ -119,7 +119,7 @@ def test_lenient_a_failure_is_an_answer_without_value_and_asked_again_another_ti
 
 @pytest.mark.parametrize(("faults", "kind"), [(["400"] * 9, EndpointError), (["", "401-echo"], Refused)])
 def test_lenient_an_endpoint_that_has_nothing_for_us_is_an_error(tmp_path: Path, faults: list[str], kind: type[EndpointError]) -> None:
-    with Server(faults) as server, pytest.raises(kind, match="fault 400|Incorrect API key"):
+    with Server(faults) as server, pytest.raises(kind, match=r"fault 400|Incorrect API key"):
         Answers(endpoint(server), tmp_path / "a.jsonl").to(QUESTIONS, lenient=True)
 
 

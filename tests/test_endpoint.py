@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_back_off_doubles_up_to_the_longest() -> None:
     with Server(["500"] * 4) as server:
         say(endpoint(server, backoff=Backoff(0.1, 0.3)))
         at = [row.at for row in server.served]
-    waits = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(at)]
     for wait, least in zip(waits, [0.1, 0.2, 0.3, 0.3], strict=True):
         assert least <= wait < least + 0.3
 
