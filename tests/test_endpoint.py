@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server import KEY, TOKENS, Server
+from undertone import settings
 from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
 
 ASKED = {"role": "user", "content": '{"speaker": "is a child", "other_speaker": "is an adult", "reply": "for a child"}'}
@@ -21,8 +22,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def endpoint(server: Server, **more: Any) -> Endpoint:
-    settings: dict[str, Any] = {"base_url": server.url, "key_variable": "TEST_KEY", "backoff": Backoff(0.01, 0.05), "timeout": 5.0}
-    return Endpoint("judge-1", **(settings | more))
+    plain: dict[str, Any] = {"base_url": server.url, "key_variable": "TEST_KEY", "backoff": Backoff(0.01, 0.05), "timeout": 5.0}
+    return Endpoint("judge-1", **(plain | more))
 
 
 def say(client: Endpoint, number: int = 0) -> str | None:
@@ -191,7 +192,16 @@ def test_a_login_in_the_address_is_not_shown() -> None:
     assert Endpoint("m", "http://me:secret@127.0.0.1:1/v1", "TEST_KEY").address == "http://127.0.0.1:1/v1"
 
 
-@pytest.mark.parametrize(("more", "message"), [({"model": ""}, "endpoint.model"), ({"base_url": "localhost:8000/v1"}, "endpoint.base_url")])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [({"model": ""}, "endpoint.model"), ({"base_url": "localhost:8000/v1"}, "endpoint.base_url"), ({"base_url": "http://"}, "base_url")],
+)
 def test_bad_settings_are_named(more: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Endpoint(**({"model": "m", "key_variable": "TEST_KEY"} | more))  # type: ignore[arg-type]
+
+
+def test_it_is_made_from_the_settings_as_they_are() -> None:
+    chosen = settings.Endpoint(model="m", base_url="http://127.0.0.1:1/v1", key_variable="TEST_KEY", concurrency=2, max_tokens_spent=7)
+    client = Endpoint(**chosen.model_dump())
+    assert (client.concurrency, client.attempts, client.timeout, client.max_tokens_spent) == (2, 6, 60.0, 7)

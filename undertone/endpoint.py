@@ -116,13 +116,11 @@ class Endpoint:
 
         if not model:
             raise ValueError("endpoint.model is empty: name the model to ask")
-        if base_url and urlsplit(base_url).scheme not in ("http", "https"):
-            raise ValueError(f"endpoint.base_url {base_url!r} is no address: it begins with http:// or https:// and ends with /v1")
         self._key = _key(key_variable)
         self._client = OpenAI(api_key=self._key, base_url=base_url or None, timeout=timeout, max_retries=0)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.model = model
-        self.address = _without_login(str(self._client.base_url))
+        self.address = _address(str(self._client.base_url))
         self.key_variable = key_variable
         self.concurrency, self.attempts, self.timeout, self.backoff = concurrency, attempts, timeout, backoff
         self.max_tokens_spent = max_tokens_spent
@@ -266,9 +264,13 @@ def _key(variable: str) -> str:
     return key
 
 
-def _without_login(url: str) -> str:
+def _address(url: str) -> str:
+    """The base URL as it may be shown: without a login."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"endpoint.base_url (or OPENAI_BASE_URL) {shown!r} is no address: it begins with http:// or https://")
+    return shown
 
 
 def _asked_wait(error: BaseException | None) -> float | None:
