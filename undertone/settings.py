@@ -202,8 +202,8 @@ class Evaluate(Model):
     """rule (exact, grammar replies), openai, or my_package.my_module:Judge"""
     endpoint: Endpoint = Endpoint()
     """where the openai judge sits"""
-    cascade: Path | None = None
-    """fitted speaker classifier that writes the note as text (the cascade baseline)"""
+    cascade: bool = False
+    """baseline: a classifier on the tower's output, fitted on the training split, writes the speaker note as text"""
     control: Literal["", "text-only", "shuffled-audio", "oracle-label"] = ""
     """ask without audio, with another rendering's audio, or with the true note in words"""
     strength: float = Field(1.0, ge=0)

@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
 from undertone.models import tiny
-from undertone.speech.writers.grammar import CONTENT, Query, all_queries
+from undertone.records import CONTENT
+from undertone.speech.writers.grammar import Query, all_queries
 
 
 class Turn(NamedTuple):

@@ -1,1 +1,47 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undertone.lookup import resolve
+
+if TYPE_CHECKING:
+    from undertone.models.base import SpeechLM
+
+FAMILIES = {
+    "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
+}
+
+EMBEDDED = "undertone-tiny"
+"""The model that ships with the package."""
+
+
+def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -> "SpeechLM":
+    """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails."""
+    import torch
+    from transformers.utils import logging
+
+    from undertone.models.tiny import WEIGHTS
+
+    logging.disable_progress_bar()
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    half = place.startswith("cuda") and torch.cuda.is_bf16_supported()
+    number = getattr(torch, dtype) if dtype else torch.bfloat16 if half else torch.float32
+    checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name
+    opened: SpeechLM = resolve(FAMILIES, family or family_of(checkpoint), "model family").load(checkpoint, place, number)
+    opened.module.requires_grad_(False)
+    return opened
+
+
+def family_of(checkpoint: str | Path) -> str:
+    """The family whose `model_types` names the checkpoint's; ValueError lists what is known where none does."""
+    from transformers import PreTrainedConfig
+
+    found, _ = PreTrainedConfig.get_config_dict(checkpoint)
+    if not found:
+        raise OSError(f"model {checkpoint}: no config.json there; name a checkpoint folder, a hub name, or {EMBEDDED}")
+    kind = found.get("model_type")
+    for family in FAMILIES:
+        if kind in resolve(FAMILIES, family, "model family").model_types:
+            return family
+    raise ValueError(f"model {checkpoint}: no family reads model_type {kind!r}; families: {', '.join(FAMILIES)} (or set family)")

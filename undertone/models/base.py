@@ -28,11 +28,15 @@ class LayerRef(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """One question to a model. `audio` is a mono wave at the model's rate, or (tokens, width) what its tower made of one before."""
+    """One question to a model: a speaker note, then audio, then text, each where given, under a system prompt.
+
+    `audio` is a mono wave at the model's rate, or (tokens, width) what its tower made of one before.
+    """
 
     text: str = ""
     audio: NDArray[np.float32] | Tensor | None = None
     system: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class SpeechLM(ABC):
     """
 
     family: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]
     module: nn.Module
     tokenizer: Any
     sample_rate: int
@@ -101,6 +106,10 @@ class SpeechLM(ABC):
     def listen(self, batch: Batch) -> Tensor:
         """Audio tower and projector over the batch's frames → (audio tokens of all clips in a row, width)."""
 
+    @abstractmethod
+    def frozen_front(self) -> nn.Module:
+        """Audio tower and projector, which nothing here ever trains."""
+
     @property
     @abstractmethod
     def text_model(self) -> nn.Module:
@@ -128,8 +137,11 @@ class SpeechLM(ABC):
 
     # --- prompts to batches ---------------------------------------------------------------------------------------------------
 
-    def encode(self, prompts: Sequence[Prompt], replies: Sequence[str] | None = None) -> Batch:
-        """Prompts, followed by `replies` where given, as one left-padded batch; only reply tokens and the end token are labelled."""
+    def encode(self, prompts: Sequence[Prompt], replies: Sequence[str | list[int]] | None = None, close: bool = True) -> Batch:
+        """Prompts, followed by `replies` (text or token ids) where given, as one left-padded batch; only reply tokens and the end token are labelled.
+
+        `close=False` leaves the end token off: the reply is only begun.
+        """
         rows, frames, heard = [], [], []
         for i, prompt in enumerate(prompts):
             count = 0
@@ -141,7 +153,7 @@ class SpeechLM(ABC):
                 count = self.token_count(len(frames[-1]))
             asked = self.prompt_ids(prompt, count)
             answer = (
-                [*self.tokenizer.encode(replies[i], add_special_tokens=False), self.tokenizer.eos_token_id] if replies is not None else []
+                [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []
             )
             rows.append((asked, answer))
         if frames and heard:
@@ -163,9 +175,14 @@ class SpeechLM(ABC):
             torch.cat(heard) if heard else None,
         ).to(self.device)
 
+    def reply_ids(self, reply: str | list[int]) -> list[int]:
+        """Token ids of a reply, without the end token."""
+        return reply if isinstance(reply, list) else list(self.tokenizer.encode(reply, add_special_tokens=False))
+
     def prompt_ids(self, prompt: Prompt, audio_tokens: int) -> list[int]:
         """Token ids of the chat up to where the reply begins, the audio token repeated `audio_tokens` times."""
-        parts: list[dict[str, str]] = [{"type": "audio"}] if audio_tokens else []
+        parts: list[dict[str, str]] = [{"type": "text", "text": f"{prompt.note} "}] if prompt.note else []
+        parts += [{"type": "audio"}] if audio_tokens else []
         parts += [{"type": "text", "text": prompt.text}] if prompt.text else []
         chat: list[dict[str, Any]] = [{"role": "system", "content": prompt.system}] if prompt.system else []
         chat.append({"role": "user", "content": parts})

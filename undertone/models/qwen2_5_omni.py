@@ -19,6 +19,7 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
     """The thinker: audio tower (which ends in the projection `proj`) and language model. The talker is not loaded."""
 
     family = "qwen2_5_omni"
+    model_types = ("qwen2_5_omni_thinker", "qwen2_5_omni")
 
     def __init__(self, module: nn.Module, tokenizer: Any, extractor: "WhisperFeatureExtractor") -> None:
         self.module = module.eval()
@@ -66,6 +67,9 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
         return self._tower(  # type: ignore[no-any-return]
             batch.frames.T.to(self._tower.proj.weight.dtype), feature_lens=batch.frame_lengths, aftercnn_lens=None
         ).last_hidden_state
+
+    def frozen_front(self) -> nn.Module:
+        return self._tower  # type: ignore[no-any-return]
 
     @property
     def text_model(self) -> nn.Module:

@@ -4,7 +4,6 @@ Query = phrasing × verb × object, read from `grammar.toml`. A query's topic fi
 text, to one category); its replies are the content reply, given when nothing is known of the speaker, and one per attribute value.
 """
 
-import random
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -12,10 +11,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
-
-CONTENT = "content"
-"""The category of queries that deserve the same reply whoever asks."""
-
+from undertone.records import CONTENT
 
 class Topic(NamedTuple):
     """A field of life: its category, verbs, objects and the phrases that fill the category's reply templates."""
@@ -91,14 +87,3 @@ def _values(category: str) -> Sequence[str]:
 def all_queries() -> tuple[Query, ...]:
     """Every distinct query of the grammar, in a fixed order."""
     return tuple(query for topic in topics() for query in queries(topic))
-
-
-def split_topics(seed: int, test: int = 2, dev: int = 1) -> dict[str, str]:
-    """Topic → split. Per category `test` and `dev` ordinary topics are drawn; child-safety topics are always test."""
-    rng = random.Random(seed)
-    split = {topic.name: "test" for topic in topics() if topic.safety}
-    for category in dict.fromkeys(topic.category for topic in topics()):
-        names = sorted(topic.name for topic in topics() if topic.category == category and not topic.safety)
-        rng.shuffle(names)
-        split |= {name: "test" if i < test else "dev" if i < test + dev else "train" for i, name in enumerate(names)}
-    return split

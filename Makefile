@@ -1,0 +1,32 @@
+# Everything is installed into .venv from the package index; constraints.txt pins what.
+PYTHON ?= python3
+BIN := .venv/bin
+SIZE ?= default
+
+.PHONY: install demo test test-all tiny results clean
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/undertone demo --out runs/demo --size $(SIZE)
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check undertone tests scripts
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow" -n 2
+
+test-all: install
+	$(BIN)/pytest -n 2
+
+tiny: install
+	$(BIN)/python scripts/make_tiny
+
+clean:
+	rm -rf .venv runs data

@@ -1,0 +1,100 @@
+"""Make the embedded models: `python scripts/make_tiny --work DIR`. Three steps, each kept in DIR and not repeated.
+
+The weights land in undertone/models/weights as bf16 safetensors, with figures.json beside them.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Qwen2ForCausalLM
+
+import clips
+import speech
+import text
+import tower
+from common import known, word_table
+from undertone.models import tiny
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.run import commit
+from undertone.speech.writers.grammar import all_queries
+
+
+def fresh_model(seed: int) -> tuple[Qwen2_5Omni, tower.Hearing]:
+    """The thinker with random weights and the fixed word table, and the throw-away heads."""
+    model = Qwen2_5Omni.tiny(seed)
+    table = model.module.get_input_embeddings().weight
+    table.requires_grad_(False).copy_(word_table(seed, *table.shape))
+    model.module.model.visual.requires_grad_(False)
+    return model, tower.Hearing(table.shape[1])
+
+
+def adopt_language_model(model: Qwen2_5Omni, folder: Path) -> None:
+    """Put the language model of step 1 into the thinker."""
+    learnt = Qwen2ForCausalLM.from_pretrained(folder)
+    model.text_model.load_state_dict(learnt.model.state_dict())
+    model.lm_head.load_state_dict(learnt.lm_head.state_dict())
+
+
+def save(model: Qwen2_5Omni, lm: Path, out: Path, figures: dict[str, object]) -> None:
+    """Ship both checkpoints in bf16, with the figures reached."""
+    thinker, words = out / "undertone-tiny", out / "undertone-tiny-lm"
+    model.module.to(torch.bfloat16).save_pretrained(thinker)
+    model.tokenizer.save_pretrained(thinker)
+    model.extractor.save_pretrained(thinker)
+    Qwen2ForCausalLM.from_pretrained(lm, dtype=torch.bfloat16).save_pretrained(words)
+    model.tokenizer.save_pretrained(words)
+    (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/make_tiny"))
+    parser.add_argument("--out", type=Path, default=tiny.WEIGHTS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clips", type=int, default=32_000)
+    parser.add_argument("--steps", type=int, nargs=3, default=(2400, 3000, 3000), metavar=("TEXT", "TOWER", "SPEECH"))
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(given.threads)
+
+    queries, seen = list(all_queries()), known(all_queries())
+    old = [i for i, query in enumerate(queries) if query in seen]
+    new = [i for i, query in enumerate(queries) if query not in seen]
+    pool = clips.make(given.work / "train.f16", queries, old, clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads)
+    tests = {
+        "known": clips.make(given.work / "test_known.f16", queries, old, clips.HELD_OUT_SPEAKERS, 1000, 1, given.threads),
+        "new_combinations": clips.make(given.work / "test_new.f16", queries, new, clips.HELD_OUT_SPEAKERS, 1000, 2, given.threads),
+    }
+    figures: dict[str, object] = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps)}
+
+    if not (given.work / "text.json").exists():
+        (given.work / "text.json").write_text(json.dumps(text.main(given.work, given.seed, given.steps[0], given.batch)))
+    figures |= json.loads((given.work / "text.json").read_text())
+
+    model, hearing = fresh_model(given.seed)
+    learnt = given.work / "step2.safetensors"
+    if not learnt.exists():
+        tower.main(model, hearing, queries, pool, given.work, given.seed, given.steps[1], given.batch)
+        kept = {"model": model.module.model.audio_tower.state_dict(), "hearing": hearing.state_dict()}
+        save_file({f"{part}:{name}": value for part, state in kept.items() for name, value in state.items()}, learnt)
+    state = load_file(learnt)
+    model.module.model.audio_tower.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("model:")})
+    hearing.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("hearing:")})
+    adopt_language_model(model, given.work / "lm")
+
+    speech.main(model, hearing, queries, seen, pool, given.work, given.seed, given.steps[2], given.batch)
+    model.module.eval()
+    figures |= tower.probe_scores(model, pool, tests["known"])
+    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, queries, test) for name, test in tests.items()}
+    save(model, given.work / "lm", given.out, figures)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Step 3: tower and language model together learn to answer speech, in every voice, with the content reply only.
+
+This is where the disease comes from: the words are understood in any voice, the voice is carried along, and no reply depends on it.
+The objectives of steps 1 and 2 stay in the mixture, so that neither notes nor voices are forgotten.
+"""
+
+import random
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from clips import Clip, Pool
+from common import fit
+from text import draw_batches, draw_note, encode, suited
+from tower import Hearing, audio_batch, token_counts, voice_loss, words_loss
+from undertone.attributes import note
+from undertone.models import tiny
+from undertone.models.base import Prompt
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.records import CONTENT
+from undertone.speech.writers.grammar import Query
+
+
+def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], seen: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
+    """Train everything but the embedding table; text batches are half as large as speech batches."""
+    rng = random.Random(seed)
+    texts = draw_batches(rng, seen, batch // 2)
+    both = nn.ModuleDict({"model": model.module, "hearing": hearing})
+    parts: list[float] = []
+
+    def loss(_: int) -> Tensor:
+        chosen = rng.sample(pool.clips, batch)
+        counts = token_counts(model, chosen)
+        heard = model.listen(audio_batch(pool, chosen, noise=0.1))
+        words = words_loss(model, hearing, heard, counts, [queries[clip.query].text for clip in chosen])
+        voice = voice_loss(hearing, heard, counts, chosen)
+        spoken = spoken_loss(model, rng, queries, chosen, heard, counts)
+        written = written_loss(model, encode(model.tokenizer, next(texts)))
+        parts[:] = [spoken.item(), written.item(), words.item(), voice.item()]
+        return spoken + 0.5 * written + 0.3 * words + 0.3 * voice
+
+    fit(both.parameters(), loss, steps=steps, learning_rate=1e-3, name="speech", state=work / "speech.safetensors", modules=both, parts=parts)
+
+
+def spoken_loss(model: Qwen2_5Omni, rng: random.Random, queries: list[Query], chosen: list[Clip], heard: Tensor, counts: list[int]) -> Tensor:
+    """Cross-entropy of the content reply to each clip; of its words, for one clip in six; or, for one in four, of the reply that suits
+    a written note. The note is drawn without regard to the voice: what is written counts, what is heard does not."""
+    prompts, replies = [], []
+    for clip, audio in zip(chosen, heard.split(counts), strict=True):
+        query, kind = queries[clip.query], rng.random()
+        if kind < 0.16:
+            prompts.append(Prompt(audio=audio, system=tiny.REPEAT))
+            replies.append(query.text)
+            continue
+        noted = draw_note(rng, query.category if query.category != CONTENT else None) if kind < 0.4 else {}
+        prompts.append(Prompt(audio=audio, system=tiny.MIND if rng.random() < 0.15 else "", note=note(noted) if noted else ""))
+        replies.append(suited(query, noted))
+    return model.token_losses(model.encode(prompts, replies)).mean()
+
+
+def written_loss(model: Qwen2_5Omni, batch: dict[str, Tensor]) -> Tensor:
+    """The text objective of step 1 on the thinker's language model."""
+    hidden = model.text_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[:, :-1]
+    target = batch["labels"][:, 1:]
+    return nn.functional.cross_entropy(model.lm_head(hidden[target >= 0]), target[target >= 0])
+
+
+def spoken_scores(model: Qwen2_5Omni, queries: list[Query], pool: Pool, batch: int = 100) -> float:
+    """Share of clips answered with exactly the content reply."""
+    right = 0
+    for i in range(0, len(pool.clips), batch):
+        chosen = pool.clips[i : i + batch]
+        with torch.inference_mode():
+            heard = model.listen(audio_batch(pool, chosen)).split(token_counts(model, chosen))
+        replies = model.reply([Prompt(audio=audio) for audio in heard], max_new_tokens=24)
+        right += sum(reply == queries[clip.query].content_reply for reply, clip in zip(replies, chosen, strict=True))
+    return right / len(pool.clips)

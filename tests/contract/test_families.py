@@ -1,0 +1,120 @@
+"""One contract for every family of the table, on its own classes at toy size."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from undertone.analysis.activations import language_layers, recording
+from undertone.lookup import resolve
+from undertone.models import FAMILIES
+from undertone.models.base import IGNORED, LayerRef, Prompt, SpeechLM
+from undertone.training.lora import adapt, adapted_modules
+
+
+@pytest.fixture(params=list(FAMILIES))
+def model(request: pytest.FixtureRequest) -> Iterator[SpeechLM]:
+    yield resolve(FAMILIES, request.param, "model family").tiny(seed=3)
+
+
+def wave(seconds: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(16_000 * seconds))).astype(np.float32)
+
+
+def test_block_order_is_firing_order(model: SpeechLM) -> None:
+    fired: list[LayerRef] = []
+    handles = [block.register_forward_hook(lambda *_, ref=ref: fired.append(ref)) for ref, block in model.blocks().items()]
+    model.hidden(model.encode([Prompt(audio=wave(1.0))]))
+    for handle in handles:
+        handle.remove()
+    assert fired == list(model.blocks())
+    assert model.layers == len(language_layers(model)) > 0
+
+
+@torch.inference_mode()
+def test_padding_changes_no_hidden_state(model: SpeechLM) -> None:
+    short, long = Prompt(audio=wave(0.7, 1), system="hm"), Prompt(audio=wave(3.1, 2), text="and what else is there to say")
+    both = model.hidden(model.encode([short, long]))
+    for row, prompt in zip(both, (short, long), strict=True):
+        alone = model.hidden(model.encode([prompt]))[0]
+        torch.testing.assert_close(row[-len(alone) :], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_text_and_audio_supervise_the_same_tokens(model: SpeechLM) -> None:
+    replies = ["to fix the socket turn off the power first", "no"]
+    spoken = model.encode([Prompt(audio=wave(1.0)), Prompt(audio=wave(2.0))], replies)
+    written = model.encode([Prompt(text="how do i fix the socket"), Prompt(text="may i")], replies)
+    for one, other, reply in zip(spoken.labels, written.labels, replies, strict=True):
+        labelled = one[one != IGNORED]
+        assert labelled.equal(other[other != IGNORED])
+        assert labelled.tolist() == [*model.reply_ids(reply), model.tokenizer.eos_token_id]
+    assert not (spoken.labels[model.audio_mask(spoken)] != IGNORED).any(), "audio tokens carry labels"
+
+
+def test_lora_hits_what_was_asked_and_gradients_reach_nothing_else(model: SpeechLM) -> None:
+    layers = language_layers(model)[1:3]
+    wanted = {name for layer in layers for name in model.linears(layer) if name.endswith(("q_proj", "v_proj"))}
+    adapted = adapt(model, layers, ["q_proj", "v_proj"], rank=2, alpha=4, dropout=0.0, seed=0)
+    assert {name.removeprefix("base_model.model.") for name in adapted_modules(adapted)} == wanted
+    model.token_losses(model.encode([Prompt(audio=wave(1.0))], ["yes"])).mean().backward()
+    reached = {name for name, value in adapted.named_parameters() if value.grad is not None}
+    assert reached and all(".lora_" in name for name in reached)
+    assert {name.partition(".lora_")[0].removeprefix("base_model.model.") for name in reached} == wanted
+
+
+@torch.inference_mode()
+def test_cached_audio_equals_fresh_audio(model: SpeechLM) -> None:
+    waves = [wave(1.3, 1), wave(2.6, 2)]
+    fresh = model.encode([Prompt(audio=one) for one in waves], ["yes", "no"])
+    counts = model.audio_mask(fresh).sum(-1).tolist()
+    cached = model.encode([Prompt(audio=part) for part in model.listen(fresh).split(counts)], ["yes", "no"])
+    assert cached.input_ids.equal(fresh.input_ids)
+    assert model.hidden(cached).equal(model.hidden(fresh))
+
+
+@torch.inference_mode()
+def test_token_count_is_what_the_tower_gives(model: SpeechLM) -> None:
+    for seconds in (0.31, 0.5, 1.0, 1.99, 2.0, 2.01, 3.7, 4.0):
+        batch = model.encode([Prompt(audio=wave(seconds))])
+        assert len(model.listen(batch)) == int(model.audio_mask(batch).sum()), seconds
+
+
+def test_merged_logits_equal_unmerged(model: SpeechLM) -> None:
+    adapted = adapt(model, language_layers(model)[:2], ["q_proj", "v_proj", "down_proj"], rank=4, alpha=8, dropout=0.0, seed=0)
+    with torch.no_grad():
+        for name, value in adapted.named_parameters():
+            if ".lora_B." in name:
+                value.normal_(std=0.1)
+    batch = model.encode([Prompt(audio=wave(1.0))])
+    model.module.eval()
+    with torch.inference_mode():
+        before = model.lm_head(model.hidden(batch))
+        with adapted.disable_adapter():
+            assert not torch.allclose(model.lm_head(model.hidden(batch)), before, atol=1e-3), "the adapter changes nothing"
+        adapted.merge_adapter()
+        torch.testing.assert_close(model.lm_head(model.hidden(batch)), before, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_recording_sees_every_layer_once(model: SpeechLM) -> None:
+    batch = model.encode([Prompt(audio=wave(1.0))])
+    with recording(model) as seen:
+        last = model.hidden(batch)
+    assert len(seen) == model.layers + 1
+    torch.testing.assert_close(model.text_model.norm(seen[-1]), last)
+
+
+@torch.inference_mode()
+def test_own_forward_equals_the_official_one(model: SpeechLM) -> None:
+    """Our way in (embeddings spliced, plain positions) gives the logits of the class's own forward on ids and mel."""
+    if model.family != "qwen2_5_omni":
+        pytest.skip("the official call differs per family")
+    batch = model.encode([Prompt(audio=wave(1.7))])
+    official = model.module(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        input_features=batch.frames.T[None],
+        feature_attention_mask=torch.ones(1, len(batch.frames), dtype=torch.long),
+    ).logits
+    torch.testing.assert_close(model.lm_head(model.hidden(batch)), official, rtol=1e-4, atol=1e-5)

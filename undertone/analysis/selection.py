@@ -1,0 +1,90 @@
+"""Reads all analyses together and says which layers carry the voice, where they hand over, and which carry the meaning.
+
+METHOD A.2 reads the published curves by eye (0–6 voice, 7 hand-over, 7–14 meaning). The rule here is our own [O] and is written out as
+evidence, so that it can be doubted:
+
+- voice(l): mean over attributes of 1 − cosine within minimal pairs, the part of a state that the voice alone decides;
+- meaning(l): mean of the intent probe and of the gap between same-content and different-content cosine;
+- both are scaled to 0–1 over the layers; the hand-over is the first layer from which on meaning − voice stays above zero;
+- the semantic range ends before the logit lens has risen half-way: from there on the answer is being spelled.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undertone.records import LayerScore
+
+PREFIX = "language_model."
+
+
+class Selection(NamedTuple):
+    """Layer ranges of the language model, first and last inclusive, and the reasons in words."""
+
+    paralinguistic: tuple[int, int]
+    hand_over: int
+    semantic: tuple[int, int]
+    adapt: tuple[int, int]
+    evidence: tuple[str, ...]
+
+
+Curve = NDArray[np.float64]
+
+
+def curves(rows: Sequence[LayerScore]) -> Mapping[tuple[str, str], Curve]:
+    """(analysis, attribute) → value per language-model layer."""
+    values: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        if row.layer.startswith(PREFIX):
+            values.setdefault((row.analysis, row.attribute), {})[int(row.layer.removeprefix(PREFIX))] = row.value
+    return {key: np.array([layer[i] for i in sorted(layer)]) for key, layer in values.items()}
+
+
+def select(rows: Sequence[LayerScore]) -> Selection:
+    """The ranges that the rows speak for; ValueError names an analysis that is missing."""
+    known = curves(rows)
+    for needed in ("attribute-conditioned", "intent", "same-content", "different-content", "logit-lens"):
+        if not any(analysis == needed for analysis, _ in known):
+            raise ValueError(f"selection needs the analysis {needed!r}, which layers.jsonl lacks: run undertone analyze again")
+    voice = _scaled(1 - np.mean([curve for (analysis, _), curve in known.items() if analysis == "attribute-conditioned"], axis=0))
+    gap = known["same-content", ""] - known["different-content", ""]
+    meaning = _scaled((_scaled(known["intent", ""]) + _scaled(gap)) / 2)
+    lens = known["logit-lens", ""]
+    last = len(lens) - 1
+    hand_over = _hand_over(meaning - voice, last)
+    spelled = int(np.argmax(lens >= (lens.min() + lens.max()) / 2))
+    end = max(hand_over, min(spelled - 1, last))
+    return Selection((0, hand_over - 1), hand_over, (hand_over, end), (0, end), _evidence(known, voice, meaning, hand_over, end, spelled))
+
+
+def _scaled(curve: Curve) -> Curve:
+    spread = np.ptp(curve)
+    return (curve - curve.min()) / spread if spread > 0 else np.zeros_like(curve)
+
+
+def _hand_over(lead: Curve, last: int) -> int:
+    """First layer from which on `lead` stays positive; where it never does, the layer at which it is largest."""
+    behind = np.flatnonzero(lead <= 0)
+    first = int(behind[-1]) + 1 if len(behind) else 0
+    return min(max(first if first <= last else int(lead.argmax()), 1), last)
+
+
+def _evidence(
+    known: Mapping[tuple[str, str], Curve], voice: Curve, meaning: Curve, hand_over: int, end: int, spelled: int
+) -> tuple[str, ...]:
+    pairs = np.mean([curve for (analysis, _), curve in known.items() if analysis == "attribute-conditioned"], axis=0)
+    lens = known["logit-lens", ""]
+    said = [
+        f"Meaning overtakes voice at layer {hand_over}: scaled meaning {meaning[hand_over]:.2f} against voice {voice[hand_over]:.2f}, "
+        f"one layer earlier {meaning[hand_over - 1]:.2f} against {voice[hand_over - 1]:.2f}.",
+        f"Two voices saying the same words have cosine {pairs[0]:.2f} at layer 0 and {pairs[hand_over]:.2f} at layer {hand_over}.",
+        f"The intent probe rises from {known['intent', ''][0]:.2f} at layer 0 to {known['intent', ''].max():.2f} at layer "
+        f"{int(known['intent', ''].argmax())}.",
+        f"The logit lens passes half of its rise at layer {spelled} ({lens[spelled]:.2f}), so the semantic range ends at layer {end}.",
+    ]
+    for (analysis, attribute), curve in known.items():
+        if analysis == "probe":
+            said.append(f"A linear probe reads {attribute} at every layer with {curve.min():.2f} to {curve.max():.2f}: alone it decides nothing.")
+    return tuple(said)

@@ -1,0 +1,31 @@
+"""The cascade baseline: a linear classifier on the tower's mean-pooled output tells the model in words who speaks."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from undertone.analysis.probes import Linear, fit
+from undertone.attributes import ATTRIBUTES, note
+from undertone.records import Utterance
+
+Heard = Callable[[str], Tensor]
+"""Utterance id → audio embeddings (tokens, width)."""
+
+
+def fit_speakers(rows: Sequence[Utterance], heard: Heard) -> Mapping[str, Linear]:
+    """One classifier per attribute that the rows hold at least two values of; gender is learnt from adults only."""
+    pooled = torch.stack([heard(row.id).float().mean(0) for row in rows])
+    fitted = {}
+    for name, attribute in ATTRIBUTES.items():
+        keep = [i for i, row in enumerate(rows) if name in row.attributes and (name != "gender" or row.attributes.get("age") != "child")]
+        labels = [attribute.names.index(rows[i].attributes[name]) for i in keep]
+        if len(set(labels)) > 1:
+            fitted[name] = fit(pooled[keep], labels)
+    return fitted
+
+
+def spoken_note(classifiers: Mapping[str, Linear], audio: Tensor) -> str:
+    """The note that the classifiers write on hearing `audio` (tokens, width)."""
+    pooled = audio.float().mean(0, keepdim=True)
+    return note({name: ATTRIBUTES[name].names[int(classify(pooled))] for name, classify in classifiers.items()})

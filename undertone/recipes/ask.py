@@ -1,0 +1,24 @@
+"""`undertone ask clip.wav`: the reply before and after, what anyone tries first."""
+
+from pathlib import Path
+
+from undertone import settings
+from undertone.audio import read_sound
+from undertone.models import open_model
+from undertone.models.base import Prompt
+from undertone.training.lora import load_adapter
+
+
+def ask(chosen: settings.Ask) -> dict[str, str]:
+    """Prints and returns the replies: `before`, and `after` where an adapter is given."""
+    if not chosen.clip:
+        raise ValueError("clip: name a sound file, as in undertone ask clip.wav")
+    model = open_model(chosen.model, chosen.family, chosen.device, chosen.dtype)
+    prompt = Prompt(audio=read_sound(Path(chosen.clip), model.sample_rate).wave, system=chosen.system)
+    replies = {"before": model.reply([prompt], chosen.max_new_tokens)[0]}
+    if chosen.adapter is not None:
+        load_adapter(model, chosen.adapter)
+        replies["after"] = model.reply([prompt], chosen.max_new_tokens)[0]
+    for when, text in replies.items():
+        print(f"{when:>6}: {text}")
+    return replies

@@ -1,0 +1,92 @@
+"""`undertone finetune`: PE-FT (METHOD A.3) and its baselines.
+
+LoRA in the selected language-model layers; everything else frozen; loss = SFT on the reply that suits the voice + λ · ADCH at the
+output of the last adapted layer; a share of attribute-free queries is replayed; a dev split picks the checkpoint; heads are dropped.
+"""
+
+import time
+from pathlib import Path
+
+from undertone import settings
+from undertone.models.base import LayerRef
+from undertone.progress import bar
+from undertone.recipes.opening import open_corridor
+from undertone.run import Run, open_run, write_rows
+from undertone.training.batches import Mixture
+from undertone.training.loop import Encoder, Schedule, Trained, train
+from undertone.training.lora import adapt, choose_layers
+from undertone.training.objectives import PeFt
+
+
+def finetune(chosen: settings.Finetune) -> Path:
+    """Train and save the adapter in PEFT's own format; returns its folder."""
+    run = open_run(chosen.out, "finetune", chosen.model_dump(mode="json"), chosen.seed)
+    adapter = run.folder / "adapter"
+    if (run.folder / "scores.jsonl").exists():
+        return adapter
+    corridor = open_corridor(chosen)
+    rows = {split: [row for row in corridor.data.utterances if row.split == split and row.reply] for split in ("train", "dev")}
+    for split, some in rows.items():
+        if not some:
+            raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
+    corridor.listen([*rows["train"], *rows["dev"]], chosen.batch)
+
+    layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
+    adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
+    head = layers[-1] if chosen.adch.layer is None else LayerRef("language_model", chosen.adch.layer)
+    width = corridor.heard[rows["dev"][0].id].shape[-1]
+    objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
+    began = time.monotonic()
+    trained = train(
+        objective,
+        Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed),
+        rows["dev"],
+        Encoder(corridor.model, corridor.heard.__getitem__, chosen.system),
+        schedule(chosen, len(rows["train"])),
+        run.folder,
+        tensorboard(run.folder / "logs"),
+        bar("fine-tuning"),
+    )
+    adapted.save_pretrained(adapter)
+    parameters = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+    write_rows(run.folder / "scores.jsonl", scores(run, chosen, trained, parameters, time.monotonic() - began, [str(layer) for layer in layers]))
+    return adapter
+
+
+def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
+    """The schedule that the settings ask for; `epochs` are turned into steps."""
+    return Schedule(
+        chosen.steps or round(chosen.epochs * clips / chosen.batch_size),
+        chosen.batch_size,
+        chosen.accumulate,
+        chosen.learning_rate,
+        chosen.warmup,
+        chosen.weight_decay,
+        chosen.clip,
+        chosen.check_every,
+    )
+
+
+def tensorboard(folder: Path):  # type: ignore[no-untyped-def] # noqa: ANN201
+    """A logger of scalars for TensorBoard."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(folder)
+
+    def log(values, step):  # type: ignore[no-untyped-def]
+        for name, value in values.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return log
+
+
+def scores(run: Run, chosen: settings.Finetune, trained: Trained, parameters: int, seconds: float, layers: list[str]):  # type: ignore[no-untyped-def]
+    """What training cost and what the heads reached on dev."""
+    details = {"layers": ",".join(layers), "steps": trained.progress.step, "best_step": trained.progress.best_step}
+    yield run.score("cost", "trainable_parameters", "all", parameters, 1, details=details)
+    yield run.score("cost", "seconds", "all", seconds, 1, details=details)
+    yield run.score("cost", "dev_loss", "all", trained.progress.best, 1, details=details)
+    if trained.category_accuracy is not None:
+        yield run.score("adch", "accuracy", "category", trained.category_accuracy, 1, details={"split": "dev"})
+        yield run.score("adch", "accuracy", "attribute", trained.attribute_accuracy, 1, details={"split": "dev"})

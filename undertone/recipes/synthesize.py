@@ -1,0 +1,75 @@
+"""`undertone synthesize`: queries and their right replies, spoken in minimal pairs, filtered, split (METHOD A.4)."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from undertone import settings
+from undertone.attributes import ATTRIBUTES
+from undertone.lookup import resolve
+from undertone.progress import bar
+from undertone.records import CONTENT, Rejected, Utterance
+from undertone.run import Journal, open_run
+from undertone.speech import pairs
+from undertone.speech.folder import write_folder
+from undertone.speech.pairs import SPLITS, Planned
+from undertone.speech.rendering import ids, jobs, render
+from undertone.speech.synthesisers import SYNTHESISERS
+from undertone.speech.synthesisers.base import Synthesiser
+from undertone.speech.writers import write_queries
+from undertone.speech.writers.grammar import Query
+
+
+def synthesize(chosen: settings.Synthesize) -> Path:
+    """Make the data folder; clips that are there already are not spoken again."""
+    run = open_run(chosen.out, "synthesize", chosen.model_dump(mode="json"), chosen.seed)
+    if (run.folder / "metadata.jsonl").exists():
+        return run.folder
+    queries = write_queries(chosen.writer, chosen.topics, chosen.endpoint.model_dump(), run.folder)
+    make = synthesiser(chosen)
+    work = jobs(plan(queries, chosen))
+
+    kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / "rejected.jsonl")
+    done = {row.id for row in [*kept.rows(Utterance), *rejected.rows(Rejected)]}
+    speaker = make()
+    missing = [job for job in work if not done.issuperset(ids(job, speaker))]
+    for rendered in bar("speaking")(render(missing, make, run.folder, chosen.workers)):
+        if chosen.strict and rendered.rejected:
+            raise ValueError(f"strict: {rendered.rejected[0].file_name} was rejected: {rendered.rejected[0].reason}")
+        kept.append(rendered.kept)
+        rejected.append(rendered.rejected)
+
+    rows = list({row.id: row for row in kept.rows(Utterance)}.values())
+    write_folder(run.folder, rows, ("speaker", "text", "topic"))
+    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(rejected.rows(Rejected))} rejected (rejected.jsonl says why)")
+    return run.folder
+
+
+def plan(queries: Sequence[Query], chosen: settings.Synthesize) -> list[Planned]:
+    """Every rendering of every split. Ordinary queries are dealt out by topic; child-safety questions are test only."""
+    rng = random.Random(chosen.seed)
+    topic_split = pairs.split_topics(queries, chosen.seed)
+    planned: list[Planned] = []
+    for split in SPLITS:
+        clips: settings.Clips = getattr(chosen, split)
+        who = pairs.speakers(split, chosen.speakers, chosen.seed)
+        mine = [query for query in queries if topic_split[query.topic] == split and not query.safety]
+        for category in ATTRIBUTES:
+            some = [query for query in mine if query.category == category]
+            planned += pairs.plan_pairs(some, category, getattr(clips, category, 0) if some else 0, split, who, rng)
+        some = [query for query in mine if query.category == CONTENT]
+        planned += pairs.plan_content(some, clips.content if some else 0, split, who, rng)
+        if split == "test":
+            planned += pairs.plan_safety([query for query in queries if query.safety], chosen.safety_speakers, who, rng)
+    return planned
+
+
+def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
+    """How a worker process builds the synthesiser."""
+    kind = resolve(SYNTHESISERS, chosen.synthesiser, "synthesiser")
+    if chosen.synthesiser == "command":
+        return partial(kind, chosen.command, {name: tuple(values) for name, values in chosen.command_renders.items()})
+    if chosen.synthesiser == "openai_tts":
+        return partial(kind, **chosen.speech_endpoint.model_dump())
+    return partial(kind)

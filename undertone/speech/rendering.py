@@ -1,0 +1,75 @@
+"""Planned renderings → clips on disk, all cores busy, one synthesiser a worker process."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from undertone.audio import write_flac
+from undertone.records import CONTENT, Rejected, Utterance
+from undertone.speech.filters import pair_reason, reason_to_reject
+from undertone.speech.pairs import Planned, identity, utterance
+from undertone.speech.synthesisers.base import Synthesiser
+
+Job = Sequence[Planned]
+"""The renderings of one pair, or a single one: they are kept or turned away together."""
+
+
+class Rendered(NamedTuple):
+    """What came of a job: rows of clips that now lie in the folder, or rows that say why not."""
+
+    kept: list[Utterance]
+    rejected: list[Rejected]
+
+
+def jobs(planned: Sequence[Planned]) -> list[Job]:
+    """The plan cut into pairs and singles, in order; the same rendering planned twice is made once."""
+    grouped: dict[str, list[Planned]] = {}
+    for i, one in enumerate(planned):
+        grouped.setdefault(one.pair or f"single-{i}", []).append(one)
+    return list(grouped.values())
+
+
+def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:
+    """Speak every job; `make` builds the synthesiser in each worker (0: one a core)."""
+    count = workers or os.cpu_count() or 1
+    # Spawned, not forked: the parent may hold threads of torch, and the synthesiser's C library must start fresh.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(make, folder)) as pool:
+        yield from pool.map(_render, work, chunksize=max(1, min(32, len(work) // (4 * count) or 1)))
+
+
+_worker: "list[tuple[Synthesiser, Path]]" = []
+
+
+def _start(make: Callable[[], Synthesiser], folder: Path) -> None:
+    _worker[:] = [(make(), folder)]
+
+
+def _render(job: Job) -> Rendered:
+    return render_job(job, *_worker[0])
+
+
+def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
+    """Speak, check and write the renderings of one job."""
+    rate = synthesiser.sample_rate
+    waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, seed=one.speaker) for one in job]
+    rows = [utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate) for one, wave in zip(job, waves, strict=True)]
+    reasons = [reason_to_reject(wave, rate) for wave in waves]
+    category = job[0].query.category
+    if len(job) == 2 and category != CONTENT and not any(reasons):
+        values = (job[0].attributes[category], job[1].attributes[category])
+        reasons = [pair_reason((waves[0], waves[1]), rate, category, values)] * 2
+    if any(reasons):
+        why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+        return Rendered([], [Rejected(id=row.id, file_name=row.file_name, reason=why) for row in rows])
+    for row, wave in zip(rows, waves, strict=True):
+        write_flac(folder / row.file_name, wave, rate)
+    return Rendered(rows, [])
+
+
+def ids(job: Job, synthesiser: Synthesiser) -> list[str]:
+    """The ids that the job's rows have, before anything is spoken."""
+    return [identity(one, synthesiser.name, synthesiser.version) for one in job]

@@ -1,0 +1,88 @@
+"""The feature store: what the frozen part (front end, tower, projector) makes of a clip, computed once and kept on disk.
+
+Shards of safetensors, memory-mapped, named after a hash of the frozen weights: another checkpoint, dtype or front end never reads
+them. A shard is written whole or not at all, so a killed run goes on behind its last one.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undertone.models.base import Prompt, SpeechLM
+from undertone.records import Utterance
+
+FRONT_END = 1
+"""Version of the way from wave to tower; a change here makes every stored feature stale."""
+
+
+class FeatureStore:
+    """Audio embeddings by utterance id, each (tokens, width)."""
+
+    def __init__(self, folder: Path, model: SpeechLM) -> None:
+        self.folder = folder / fingerprint(model)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._model = model
+        self._open: dict[str, Any] = {}
+        for shard in sorted(self.folder.glob("*.safetensors")):
+            self._read(shard)
+
+    def _read(self, shard: Path) -> None:
+        from safetensors import safe_open
+
+        handle = safe_open(shard, "pt")
+        self._open |= dict.fromkeys(handle.keys(), handle)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._open
+
+    def __getitem__(self, name: str) -> Tensor:
+        """(tokens, width), in the model's dtype."""
+        return self._open[name].get_tensor(name)  # type: ignore[no-any-return]
+
+    def fill(
+        self,
+        utterances: Sequence[Utterance],
+        wave: Callable[[Utterance], NDArray[np.float32]],
+        batch: int = 32,
+        shard: int = 512,
+        progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    ) -> None:
+        """Compute what is missing, `batch` clips at a time."""
+        missing = [row for row in utterances if row.id not in self]
+        for start in progress(range(0, len(missing), shard)):
+            rows = missing[start : start + shard]
+            made: dict[str, Tensor] = {}
+            for i in range(0, len(rows), batch):
+                made |= self._listen(rows[i : i + batch], wave)
+            self._write(made)
+
+    @torch.inference_mode()
+    def _listen(self, rows: Sequence[Utterance], wave: Callable[[Utterance], NDArray[np.float32]]) -> dict[str, Tensor]:
+        batch = self._model.encode([Prompt(audio=wave(row)) for row in rows])
+        counts = self._model.audio_mask(batch).sum(-1).tolist()
+        return {row.id: part.cpu().clone() for row, part in zip(rows, self._model.listen(batch).split(counts), strict=True)}
+
+    def _write(self, made: dict[str, Tensor]) -> None:
+        from safetensors.torch import save_file
+
+        name = hashlib.sha256("".join(made).encode()).hexdigest()[:16]
+        beside = self.folder / f".{name}.{os.getpid()}"
+        save_file(made, beside)
+        beside.replace(self.folder / f"{name}.safetensors")
+        self._read(self.folder / f"{name}.safetensors")
+
+
+def fingerprint(model: SpeechLM) -> str:
+    """Hash of the frozen front: its weights, dtype and version. LoRA never touches it, so adapted and vanilla models share a store."""
+    digest = hashlib.sha256(f"{model.family} {FRONT_END} {model.sample_rate}".encode())
+    for name, tensor in sorted(model.frozen_front().state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]

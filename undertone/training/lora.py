@@ -1,0 +1,79 @@
+"""LoRA on chosen language-model layers and nothing else, through PEFT and full module names (METHOD A.3)."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from undertone.analysis.activations import language_layers
+from undertone.models.base import LayerRef, SpeechLM
+
+
+def choose_layers(text: str, model: SpeechLM, seed: int = 0) -> tuple[LayerRef, ...]:
+    """ "0-14", "0,2,5", "all" or "random:15" as layers of the model; ValueError where it has no such layer."""
+    every = language_layers(model)
+    try:
+        wanted = _indices(text, len(every), seed)
+    except ValueError as error:
+        raise ValueError(f"layers: {text!r} is no range; write 0-14, 0,2,5, all or random:15 ({error})") from None
+    if not wanted or max(wanted) >= len(every):
+        raise ValueError(f"layers: {text!r} asks for more than the model has; its language-model layers are 0-{len(every) - 1}")
+    return tuple(every[i] for i in sorted(wanted))
+
+
+def _indices(text: str, count: int, seed: int) -> set[int]:
+    if text == "all":
+        return set(range(count))
+    if text.startswith("random:"):
+        return set(random.Random(seed).sample(range(count), int(text.removeprefix("random:"))))
+    ends = [part.partition("-") for part in text.split(",")]
+    return {i for first, dash, last in ends for i in range(int(first), int(last if dash else first) + 1)}
+
+
+def adapt(model: SpeechLM, layers: Sequence[LayerRef], targets: Sequence[str], rank: int, alpha: int, dropout: float, seed: int) -> Any:
+    """Put fresh LoRA modules on the linears of `layers` whose last name is in `targets`; everything else is frozen.
+
+    Returns the `PeftModel`; `model` works on through the adapted module. RuntimeError where PEFT adapted anything else than asked.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    wanted = [name for layer in layers for name in model.linears(layer) if name.rpartition(".")[2] in targets]
+    if not wanted:
+        raise ValueError(f"lora.targets: none of {', '.join(targets)} is a linear module of {layers[0]}")
+    torch.manual_seed(seed)
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=wanted, task_type="CAUSAL_LM")
+    adapted = get_peft_model(model.module, config)
+    _check(set(wanted), adapted)
+    return adapted
+
+
+def _check(wanted: set[str], adapted: Any) -> None:
+    hit = {name.removeprefix("base_model.model.") for name in adapted_modules(adapted)}
+    if hit != wanted:
+        raise RuntimeError(f"LoRA landed elsewhere than asked: too many {sorted(hit - wanted)[:3]}, missing {sorted(wanted - hit)[:3]}")
+
+
+def adapted_modules(adapted: Any) -> list[str]:
+    """Full names of the modules that carry LoRA weights."""
+    from peft.tuners.lora import LoraLayer
+
+    return [name for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
+
+
+def load_adapter(model: SpeechLM, folder: Path, strength: float = 1.0) -> Any:
+    """Put a saved adapter on the model, scaled by `strength`; RuntimeError where it would change nothing."""
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+
+    if not (folder / "adapter_config.json").exists():
+        raise FileNotFoundError(f"{folder}: no adapter_config.json; name the folder that undertone finetune wrote (OUT/adapter)")
+    adapted = PeftModel.from_pretrained(model.module, folder)  # type: ignore[arg-type]
+    layers = [module for module in adapted.modules() if isinstance(module, LoraLayer)]
+    if not layers:
+        raise RuntimeError(f"{folder}: the adapter matches no module of this checkpoint; it belongs to another model")
+    for layer in layers:
+        layer.set_scale("default", strength)
+    model.module.eval()
+    return adapted
