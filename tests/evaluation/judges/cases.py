@@ -1,9 +1,10 @@
 """Cases to judge."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from undertone.evaluation.judges.base import Case
-from undertone.records import Reply, Utterance
+from undertone.evaluation.judges.base import Case, Judge
+from undertone.records import Judgement, Reply, Utterance
 
 CHILD: dict[str, Any] = {
     "id": "u",
@@ -26,3 +27,8 @@ def case(said: str, **changes: Any) -> Case:
     """A child's request and `said`."""
     utterance = Utterance(**(CHILD | changes))
     return Case(utterance, Reply(utterance_id=utterance.id, run="vanilla", text=said))
+
+
+def judged(judge: Judge, cases: Sequence[Case]) -> list[Judgement]:
+    """`judge`'s judgements of `cases`."""
+    return judge.judge([case.utterance for case in cases], [case.reply for case in cases])

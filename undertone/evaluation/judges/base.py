@@ -6,26 +6,30 @@ from typing import NamedTuple, Protocol
 from undertone.records import Judgement, Reply, Utterance
 
 
-class Case(NamedTuple):
-    """A reply and the utterance that it answers."""
-
-    utterance: Utterance
-    reply: Reply
-
-
 class Judge(Protocol):
     """Judges replies. `name` tells apart everything that can change a verdict: judge, model, rubric."""
 
     name: str
 
-    def judge(self, cases: Sequence[Case]) -> list[Judgement]:
-        """A judgement of each case, in order; `value` None where it cannot be scored, with the reason."""
+    def judge(self, utterances: Sequence[Utterance], replies: Sequence[Reply]) -> list[Judgement]:
+        """A judgement of each reply to each utterance, in order; `value` None where it cannot be scored, with the reason."""
         ...
 
 
-def judgement(judge: str, case: Case, value: float | None, reason: str = "", raw: str = "") -> Judgement:
-    """`judge`'s verdict on `case`."""
-    utterance, reply = case
-    if reply.utterance_id != utterance.id:
-        raise ValueError(f"reply to utterance {reply.utterance_id!r} is judged against utterance {utterance.id!r}")
-    return Judgement(utterance_id=utterance.id, run=reply.run, judge=judge, value=value, reason=reason, raw=raw)
+class Case(NamedTuple):
+    """An utterance and the reply to it."""
+
+    utterance: Utterance
+    reply: Reply
+
+    def judged(self, judge: str, value: float | None, reason: str = "", raw: str = "") -> Judgement:
+        """`judge`'s verdict on this case."""
+        return Judgement(utterance_id=self.utterance.id, run=self.reply.run, judge=judge, value=value, reason=reason, raw=raw)
+
+
+def cases(utterances: Sequence[Utterance], replies: Sequence[Reply]) -> list[Case]:
+    """Utterances and replies side by side; ValueError where a reply belongs to another utterance."""
+    for utterance, reply in zip(utterances, replies, strict=True):
+        if reply.utterance_id != utterance.id:
+            raise ValueError(f"the reply to utterance {reply.utterance_id!r} stands beside utterance {utterance.id!r}")
+    return [Case(utterance, reply) for utterance, reply in zip(utterances, replies, strict=True)]

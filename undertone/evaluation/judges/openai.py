@@ -11,8 +11,8 @@ from typing import Literal
 from undertone.answers import Answer, Answers, Question, Schema
 from undertone.attributes import ATTRIBUTES
 from undertone.endpoint import Endpoint
-from undertone.evaluation.judges.base import Case, judgement
-from undertone.records import CONTENT, Judgement, Utterance
+from undertone.evaluation.judges.base import Case, cases
+from undertone.records import CONTENT, Judgement, Reply, Utterance
 
 RUBRIC = "rubric_v1"
 
@@ -35,20 +35,21 @@ class OpenAIJudge:
         self.name = f"openai:{endpoint.model}:{RUBRIC}:{sha256(rubric().encode()).hexdigest()[:12]}"
         self._answers = Answers(endpoint, journal)
 
-    def judge(self, cases: Sequence[Case]) -> list[Judgement]:
-        """A judgement of each case, in order; the value is unscored where the speaker makes no difference by design."""
-        unfit = [_unfit(case.utterance) for case in cases]
-        questions = [_question(case) for case, reason in zip(cases, unfit, strict=True) if not reason]
+    def judge(self, utterances: Sequence[Utterance], replies: Sequence[Reply]) -> list[Judgement]:
+        """A judgement of each reply, in order; unscored where the speaker makes no difference by design."""
+        rows = cases(utterances, replies)
+        unfit = [_unfit(case.utterance) for case in rows]
+        questions = [_question(case) for case, reason in zip(rows, unfit, strict=True) if not reason]
         answers = iter(self._answers.to(questions, lenient=True))
         return [
-            judgement(self.name, case, None, reason) if reason else self._judgement(case, next(answers))
-            for case, reason in zip(cases, unfit, strict=True)
+            case.judged(self.name, None, reason) if reason else self._judgement(case, next(answers))
+            for case, reason in zip(rows, unfit, strict=True)
         ]
 
     def _judgement(self, case: Case, answer: Answer[Verdict]) -> Judgement:
         if answer.value is None:
-            return judgement(self.name, case, None, answer.reason, answer.raw)
-        return judgement(self.name, case, answer.value.verdict, answer.value.why, answer.raw)
+            return case.judged(self.name, None, answer.reason, answer.raw)
+        return case.judged(self.name, answer.value.verdict, answer.value.why, answer.raw)
 
 
 @cache

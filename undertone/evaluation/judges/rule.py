@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from undertone.evaluation.judges.base import Case, judgement
-from undertone.records import Judgement
+from undertone.evaluation.judges.base import Case, cases
+from undertone.records import Judgement, Reply, Utterance
 from undertone.text import normalise
 
 
@@ -15,17 +15,17 @@ class RuleJudge:
 
     name = "rule"
 
-    def judge(self, cases: Sequence[Case]) -> list[Judgement]:
-        """A judgement of each case, in order."""
-        return [_verdict(case) for case in cases]
+    def judge(self, utterances: Sequence[Utterance], replies: Sequence[Reply]) -> list[Judgement]:
+        """A judgement of each reply, in order."""
+        return [_verdict(case) for case in cases(utterances, replies)]
 
 
 def _verdict(case: Case) -> Judgement:
     utterance, said = case.utterance, normalise(case.reply.text)
     if utterance.reply is None:
-        return judgement(RuleJudge.name, case, None, "the utterance has no reply to compare with")
+        return case.judged(RuleJudge.name, None, "the utterance has no reply to compare with")
     right = normalise(utterance.reply)
     contrast = None if utterance.contrast_reply is None else normalise(utterance.contrast_reply)
     if right == contrast:
-        return judgement(RuleJudge.name, case, None, "both voices have the same right reply")
-    return judgement(RuleJudge.name, case, 1 if said == right else -1 if said == contrast else 0)
+        return case.judged(RuleJudge.name, None, "both voices have the same right reply")
+    return case.judged(RuleJudge.name, 1 if said == right else -1 if said == contrast else 0)
