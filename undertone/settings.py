@@ -72,9 +72,13 @@ class Synthesize(Settings):
     """where the openai writer writes"""
     speech_endpoint: Endpoint = Endpoint()
     """where openai_tts speaks"""
-    command: str = "flite -voice slt -t {text} -o {out}"
-    """the command synthesiser's program; {text} and {out} are filled in, and {age}, {gender}, {emotion} where they stand"""
-    command_renders: dict[str, list[str]] = {}
+    voices: dict[str, list[str]] = {}
+    """voice names of openai_tts: gender = [names]; empty: OpenAI's own"""
+    command: str = "flite -voice {gender} -t {text} -o {out}"
+    """the command synthesiser's program; {text} and {out} are filled in, and {age}, {gender}, {emotion}, {speaker} where they stand"""
+    command_words: dict[str, str] = {"male": "rms", "female": "slt"}
+    """what the command calls a value: value = word"""
+    command_renders: dict[str, list[str]] = {"age": ["adult"], "gender": ["male", "female"], "emotion": ["neutral"]}
     """attribute values that the command makes audible: attribute = [values]"""
     workers: int = Field(0, ge=0)
     """worker processes; 0: one a core"""

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ Waveform = NDArray[np.float32]
 
 
 class Synthesiser(ABC):
-    """Text → speech in a given voice. `renders` names the attribute values it can make audible."""
+    """Text → speech in a given voice. `renders` names the attribute values it can make audible; where it depends on how a synthesiser
+    is set up, the class renders nothing and its objects say what they do."""
 
     name: str
     version: str
     sample_rate: int
-    renders: ClassVar[Mapping[str, tuple[str, ...]]]
+    renders: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    workers: ClassVar[Literal["processes", "threads"]] = "processes"
 
     @abstractmethod
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int) -> Waveform:

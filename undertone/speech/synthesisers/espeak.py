@@ -10,7 +10,8 @@ recordings of people, and everything made here is called so.
 import ctypes
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Espeak(Synthesiser):
     name = "espeak"
     version = "1"
     sample_rate = 16_000
-    renders: ClassVar = {name: ATTRIBUTES[name].names for name in ("age", "gender", "emotion")}
+    renders = MappingProxyType({name: ATTRIBUTES[name].names for name in ("age", "gender", "emotion")})
 
     def __init__(self, language: str = "en-us", words_per_minute: float = 190.0) -> None:
         self.language = language

@@ -1,0 +1,135 @@
+"""Structured answers of a chat model, checked against a schema, and the journal that keeps each so that none is bought twice."""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from undertone.endpoint import Endpoint, EndpointError, Refused, SpendLimit, Unreachable
+from undertone.records import Row
+from undertone.run import Journal
+
+M = TypeVar("M", bound="Schema")
+
+
+class Schema(BaseModel):
+    """The form of an answer. Endpoints enforce a schema strictly only where nothing is optional and nothing extra."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Question(NamedTuple, Generic[M]):
+    """What is asked, the form of the answer, and the temperature (None: the endpoint's own)."""
+
+    messages: Sequence[Mapping[str, str]]
+    form: type[M]
+    temperature: float | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What goes into the request beside model and messages."""
+        schema = {"name": self.form.__name__, "schema": self.form.model_json_schema(), "strict": True}
+        heat = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}, **heat}
+
+    def key(self, model: str) -> str:
+        """A hash of all that the answer depends on."""
+        return sha256(json.dumps([model, list(map(dict, self.messages)), self.options()], sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Answer(NamedTuple, Generic[M]):
+    """`value` is None where the model gave no answer of the asked form: `reason` says why, `raw` is what it said."""
+
+    value: M | None
+    reason: str
+    raw: str
+
+
+class Bought(Row):
+    """An answer that was paid for, under the key of its question."""
+
+    key: str
+    raw: str
+    reason: str
+    tokens: int
+
+
+def ask(endpoint: Endpoint, question: Question[M], tries: int = 3) -> Bought:
+    """Ask until the answer has the asked form, `tries` times at most; each time the model is shown what was wrong. A refusal stands."""
+    messages, tokens = list(question.messages), 0
+    raw = reason = ""
+    for _ in range(tries):
+        completion = endpoint.complete(messages, **question.options())
+        tokens += completion.tokens
+        if completion.text is None:
+            reason = f"the model refused: {completion.refusal or 'no text'}"
+            break
+        raw, reason = completion.text, _flaw(completion.text, question.form)
+        if not reason:
+            break
+        again = f"This does not fit the schema ({reason}). Answer again, with JSON that fits and nothing else."
+        messages = [*question.messages, {"role": "assistant", "content": raw}, {"role": "user", "content": again}]
+    return Bought(key=question.key(endpoint.model), raw=raw, reason=reason, tokens=tokens)
+
+
+def _flaw(text: str, form: type[Schema]) -> str:
+    try:
+        form.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return ""
+
+
+class Answers:
+    """Answers of one endpoint, kept in a journal. What the journal holds is never asked again, and counts as spent."""
+
+    def __init__(self, endpoint: Endpoint, path: Path, tries: int = 3) -> None:
+        self.endpoint, self.tries = endpoint, tries
+        self._journal, self._lock = Journal(path), threading.Lock()
+        kept = self._journal.rows(Bought)
+        self._kept = {row.key: row for row in kept}
+        endpoint.count(sum(row.tokens for row in kept))
+
+    def to(self, questions: Sequence[Question[M]], lenient: bool = False) -> list[Answer[M]]:
+        """An answer to each question, in order; equal questions are asked once, and answers are kept as they come.
+
+        A request that fails for good is an EndpointError; where `lenient`, an answer without value and its reason, to be asked again
+        another time, unless the endpoint answered nothing at all, turns all away or has cost enough.
+        """
+        keys = [question.key(self.endpoint.model) for question in questions]
+        missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._kept}
+        buy = self._try if lenient else self._buy
+        results = {done.place: done.result for done in self.endpoint.each(buy, missing.values())}
+        failed = {key: results[index] for index, key in enumerate(missing) if results[index] is not None}
+        if failed and not self.endpoint.answered:
+            raise next(iter(failed.values()))
+        return [
+            Answer(None, str(failed[key]), "") if key in failed else _read(self._kept[key], question.form)
+            for key, question in zip(keys, questions, strict=True)
+        ]
+
+    def _buy(self, question: Question[M]) -> None:
+        bought = ask(self.endpoint, question, self.tries)
+        with self._lock:
+            self._journal.append([bought])
+            self._kept[bought.key] = bought
+
+    def _try(self, question: Question[M]) -> EndpointError | None:
+        try:
+            self._buy(question)
+        except (Refused, SpendLimit):
+            raise
+        except EndpointError as error:
+            if isinstance(error, Unreachable) and not self.endpoint.answered:
+                raise
+            return error
+        return None
+
+
+def _read(bought: Bought, form: type[M]) -> Answer[M]:
+    return Answer(None if bought.reason else form.model_validate_json(bought.raw), bought.reason, bought.raw)

@@ -1,0 +1,31 @@
+"""The exact judge, for replies that come from a grammar: a reply is one of the two right ones or it is neutral."""
+
+from collections.abc import Sequence
+
+from undertone.evaluation.judges.base import Case, cases
+from undertone.records import Judgement, Reply, Utterance
+from undertone.text import normalise
+
+
+class RuleJudge:
+    """+1: the speaker's reply, −1: the contrast's, 0: anything else; case, punctuation and white space do not matter.
+
+    Without a reply to compare with, or where both voices deserve the same one, nothing can be told: unscored.
+    """
+
+    name = "rule"
+
+    def judge(self, utterances: Sequence[Utterance], replies: Sequence[Reply]) -> list[Judgement]:
+        """A judgement of each reply, in order."""
+        return [_verdict(case) for case in cases(utterances, replies)]
+
+
+def _verdict(case: Case) -> Judgement:
+    utterance, said = case.utterance, normalise(case.reply.text)
+    if utterance.reply is None:
+        return case.judged(RuleJudge.name, None, "the utterance has no reply to compare with")
+    right = normalise(utterance.reply)
+    contrast = None if utterance.contrast_reply is None else normalise(utterance.contrast_reply)
+    if right == contrast:
+        return case.judged(RuleJudge.name, None, "both voices have the same right reply")
+    return case.judged(RuleJudge.name, 1 if said == right else -1 if said == contrast else 0)

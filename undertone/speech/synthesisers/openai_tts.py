@@ -1,0 +1,48 @@
+"""Any OpenAI-compatible speech endpoint, told in words how to sound."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from types import MappingProxyType
+
+from undertone.attributes import ATTRIBUTES
+from undertone.endpoint import Endpoint
+from undertone.speech.synthesisers.base import Synthesiser, Waveform
+from undertone.speech.synthesisers.decode import SAMPLE_RATE, decode
+
+# OpenAI's own voices, as they sound to us: a voice cannot be talked out of its gender.
+VOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"female": ("coral", "nova", "sage", "shimmer"), "male": ("ash", "ballad", "echo", "onyx", "verse")}
+)
+
+
+class OpenAITTS(Synthesiser):
+    """Speech from /audio/speech. `voices` lists voice names per gender; speaker n takes the n-th, counted round and round.
+
+    The endpoint is told every asked value in words (`Value.style`), so it renders whatever has a row in `ATTRIBUTES`; how well is for
+    the acoustic check to say. The endpoint draws its own randomness: `seed` has no effect.
+    """
+
+    name = "openai_tts"
+    sample_rate = SAMPLE_RATE
+    workers = "threads"
+    renders = MappingProxyType({name: attribute.names for name, attribute in ATTRIBUTES.items()})
+
+    def __init__(self, endpoint: Endpoint, voices: Mapping[str, Sequence[str]] = VOICES) -> None:
+        for gender in ATTRIBUTES["gender"].names:
+            if not voices.get(gender):
+                raise ValueError(f"openai_tts: name at least one voice for gender {gender!r}")
+        self._endpoint, self._voices = endpoint, voices
+        self.version = f"1:{endpoint.model}"
+
+    def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
+        """`text` with `attributes`, gender among them; RuntimeError where what comes back is no sound."""
+        self.check(attributes)
+        names = self._voices[attributes.get("gender", ATTRIBUTES["gender"].names[0])]
+        body = self._endpoint.sound(text, names[speaker % len(names)], instructions(attributes))
+        return decode(BytesIO(body), f"{self._endpoint.address}: sent no speech for {text!r}")
+
+
+def instructions(attributes: Mapping[str, str]) -> str:
+    """How to sound, in words: "Sound like this: a child of about seven; a man; …"."""
+    styles = "; ".join(ATTRIBUTES[name].value(value).style for name, value in attributes.items())
+    return f"Sound like this: {styles}. Say the words exactly as they are written."
