@@ -48,5 +48,7 @@ def _flag(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
-    words = value if isinstance(value, list) else [word for pair in value.items() for word in pair] if isinstance(value, Mapping) else [value]
+    words = (
+        value if isinstance(value, list) else [word for pair in value.items() for word in pair] if isinstance(value, Mapping) else [value]
+    )
     return " ".join([f"--{flag}", *(shlex.quote(str(word)) for word in words)])

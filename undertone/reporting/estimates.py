@@ -12,7 +12,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "vanilla": ("Vanilla", "the model as it came"),
         "prompted": ("Prompted", "vanilla, told to mind how the speaker sounds"),
-        "cascade": ("Cascade", "a classifier on the audio tower's output writes a speaker note as text"),
+        "cascade": ("Cascade", "a classifier on the audio tower’s output writes a speaker note as text"),
         "all-layer": ("All layers", "LoRA in every layer of the language model"),
         "random-layers": ("Random layers", "LoRA in as many layers, drawn at random"),
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),

@@ -28,7 +28,7 @@ class Change(NamedTuple):
 def tuned(keys: Iterable[Key]) -> str | None:
     """The run that the report is about: PE-FT, or the nearest to it that was run."""
     trained = [run for run in runs(keys) if run not in UNTRAINED]
-    return next((run for run in reversed(RUNS) if run in trained), trained[0] if trained else None)
+    return next((run for run in reversed(list(RUNS)) if run in trained), trained[0] if trained else None)
 
 
 def findings(table: Estimates) -> list[Finding]:

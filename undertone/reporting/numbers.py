@@ -24,10 +24,11 @@ def signed(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction in percent, one decimal where it says something; 100 % and 0 % stand for nothing but themselves."""
-    text = f"{100 * value:.1f}".removesuffix(".0")
-    if (text == "100" and value < 1) or (text in ("0", "-0") and value > 0):
-        text = ">99.9" if text == "100" else "<0.1"
+    """A fraction in percent with one decimal; 100 % and 0 % stand for nothing but themselves."""
+    if value in (0, 1):
+        return f"{100 * value:.0f}{NARROW}%"
+    text = f"{100 * value:.1f}".replace("-", "−")
+    text = {"100.0": ">99.9", "0.0": "<0.1"}.get(text, text)
     return f"{text}{NARROW}%"
 
 

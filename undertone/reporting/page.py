@@ -39,7 +39,7 @@ def page(folder: Folder, title: str, command: str = "") -> str:
     """The page. `command`: what makes the run again. Replies and names are untrusted and escaped; sounds are embedded."""
     table = estimates(as_trained(folder.scores))
     after = tuned(table)
-    return _template().render(
+    html: str = _template().render(
         title=title,
         folder=folder,
         command=command,
@@ -57,6 +57,7 @@ def page(folder: Folder, title: str, command: str = "") -> str:
         seeds=sorted({row.seed for row in folder.scores}),
         commits=sorted({row.commit for row in folder.scores}),
     )
+    return html
 
 
 def _template() -> Any:
@@ -64,7 +65,12 @@ def _template() -> Any:
 
     loader = PackageLoader("undertone.reporting", package_path=".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"label": label, "percent": numbers.percent, "plain": numbers.plain}
+    environment.filters |= {
+        "label": label,
+        "percent": numbers.percent,
+        "plain": numbers.plain,
+        "metric": lambda name: numbers.metric(name).label,
+    }
     return environment.get_template("page.html")
 
 

@@ -13,12 +13,12 @@ COMPONENTS = {"audio_tower": "tower", "projector": "proj.", "language_model": "l
 
 
 class Kind(NamedTuple):
-    """A panel: its title, what to see in it, the analyses drawn dashed as its control, and whether the axis is 0 to 1."""
+    """A panel: its title, what to see in it, the analyses drawn dashed as its control, and what its axis always holds."""
 
     title: str
     reading: str
     controls: tuple[str, ...] = ()
-    rate: bool = True
+    holds: tuple[float, ...] = (0, 1)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -31,16 +31,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Same content",
             "Cosine of clips that ask the same. Dashed: that ask something else. The gap is the signal.",
             ("different-content",),
-            False,
+            (),
         ),
-        "attribute-conditioned": Kind(
-            "Same words, two voices", "Cosine of the two voices of a pair: low where the voices differ.", (), False
-        ),
+        "attribute-conditioned": Kind("Same words, two voices", "Cosine of the two voices of a pair: low where the voices differ.", (), ()),
         "logit-lens": Kind("Logit lens", "Share of items whose final top token is already among the layer’s top three."),
         "patching": Kind(
-            "Activation patching", "How far the other voice’s state, put in at this layer, moves the answer. A causal check.", (), False
+            "Activation patching", "How far the other voice’s state, put in at this layer, moves the answer. A causal check.", (), (0,)
         ),
-        "cka": Kind("CKA", "Linear similarity of representations.", (), False),
+        "cka": Kind("CKA", "Linear similarity of representations.", (), ()),
     }
 )
 """The known analyses in order of reading; any other one gets a panel under its own name."""
@@ -68,15 +66,14 @@ def panels(rows: Sequence[LayerScore], selection: Selection | None) -> list[Pane
 
 
 def _kind(name: str) -> Kind:
-    return KINDS.get(name, Kind(name.replace("-", " ").capitalize(), "", (), False))
+    return KINDS.get(name, Kind(name.replace("-", " ").capitalize(), "", (), ()))
 
 
 def _panel(name: str, rows: Sequence[LayerScore], slots: Mapping[str, int], selection: Selection | None) -> Panel:
     kind = _kind(name)
     mine = [row for row in rows if row.analysis == name or row.analysis in kind.controls]
     bounds = [bound for row in mine for bound in (row.value, row.low, row.high) if bound is not None]
-    rate = kind.rate and min(bounds) >= 0 and max(bounds) <= 1
-    axes = Axes(f"{kind.title}: value of every layer", Span(-0.5, len(slots) - 0.5), Span(0, 1) if rate else around(bounds))
+    axes = Axes(f"{kind.title}: value of every layer", Span(-0.5, len(slots) - 0.5), around(bounds, kind.holds))
     _ground(axes, slots, selection)
     lines = {}
     for analysis, attribute in dict.fromkeys((row.analysis, row.attribute) for row in mine):

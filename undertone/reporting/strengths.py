@@ -60,22 +60,28 @@ def _point(place: Place, one: Estimate) -> Point:
 
 
 def _trade(found: Mapping[Place, Estimate]) -> Panel:
-    axes = Axes("Children helped against adults treated as children", Span(-0.03, 1), Span(0, 1.03))
+    points = [point for at in sorted({place.strength for place in found}) if (point := _trade_point(found, at)) is not None]
+    right = max([0.1, *(1.1 * point.x for point in points)])
+    axes = Axes("Children helped against adults treated as children", Span(-0.03 * right, right), Span(-0.03, 1.03))
     _levels(axes)
     for step in steps(axes.x):
-        axes.tick(step, percent(step))
-    axes.name(0.5, "adults whose answer does not suit an adult")
-    points = []
-    for at in sorted({place.strength for place in found}):
-        child, adult = found.get(Place("child", at)), found.get(Place("adult", at))
-        if child is not None and adult is not None and child.value is not None and adult.value is not None:
-            words = f"strength {at:g}: child {percent(child.value)}, adult {percent(adult.value)}"
-            points.append(Point(1 - adult.value, child.value, None, None, words))
+        axes.tick(step, f"{100 * step:g} %")
+    axes.name(right / 2, "adults whose answer does not suit an adult")
     axes.curve(points, "s3")
-    reading = "Children’s answers that suit a child (up) against adults’ that do not suit an adult (right). Best: upper left."
+    for point in points:
+        across, up = axes.place(point.x, point.value)
+        axes.text(across + 8, up + 4, point.words.split(":")[0].removeprefix("strength "), "tick start")
+    reading = "Children’s answers that suit a child (up) against adults’ that do not suit an adult (right), by strength. Best: upper left."
     return Panel("Help against over-refusal", reading, axes.markup(), {})
 
 
+def _trade_point(found: Mapping[Place, Estimate], at: float) -> Point | None:
+    child, adult = found.get(Place("child", at)), found.get(Place("adult", at))
+    if child is None or adult is None or child.value is None or adult.value is None:
+        return None
+    return Point(1 - adult.value, child.value, None, None, f"strength {at:g}: child {percent(child.value)}, adult {percent(adult.value)}")
+
+
 def _levels(axes: Axes) -> None:
-    for level in steps(axes.y):
-        axes.level(level, percent(level))
+    for level in (0, 0.25, 0.5, 0.75, 1):
+        axes.level(level, f"{100 * level:g} %")

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 470, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 44, 18, 14, 44
 
 
 class Span(NamedTuple):
@@ -110,7 +110,7 @@ def _path(places: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x} {y}" for x, y in places)
 
 
-def steps(span: Span, most: int = 5) -> list[float]:
+def steps(span: Span, most: int = 6) -> list[float]:
     """Round numbers inside `span`, at most `most` + 1 of them, in steps of 1, 2 or 5 times a power of ten."""
     raw = (span.high - span.low) / most
     power = 10.0 ** floor(log10(raw))
@@ -118,8 +118,9 @@ def steps(span: Span, most: int = 5) -> list[float]:
     return [round(step * at, 10) for at in range(ceil(span.low / step - 1e-9), floor(span.high / step + 1e-9) + 1)]
 
 
-def around(values: Sequence[float]) -> Span:
-    """A span with a little room around the values."""
+def around(values: Sequence[float], holds: Sequence[float] = ()) -> Span:
+    """A span with a little room around the values; `holds` are in it too, and no room is added beyond them."""
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-    return Span(low - room, high + room)
+    bottom, top = min(holds, default=low), max(holds, default=high)
+    return Span(bottom if holds and low >= bottom else low - room, top if len(holds) > 1 and high <= top else high + room)

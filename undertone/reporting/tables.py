@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from undertone.attributes import ATTRIBUTES
 from undertone.reporting import numbers
 from undertone.reporting.estimates import Estimate, Estimates, Key, groups, overlap, runs
 
@@ -67,6 +68,11 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
 
+    @property
+    def barred(self) -> bool:
+        """Whether the first column carries verdict shares."""
+        return any(line.cells[0].shares is not None for line in self.lines)
+
 
 class Section(NamedTuple):
     """A suite: all voices together, and voice by voice in the leading metric; None where nobody measured it so."""
@@ -81,14 +87,17 @@ class Section(NamedTuple):
 def suites(keys: Iterable[Key]) -> list[str]:
     """The suites that score replies, categories first; controls and costs have sections of their own."""
     found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite != "cost"}
-    return sorted(found, key=lambda suite: (not suite.startswith("pa/"), [*SUITES, suite].index(suite), suite))
+    order = [*(f"pa/{name}" for name in ATTRIBUTES), *SUITES]
+    return sorted(found, key=lambda suite: ([*order, suite].index(suite), suite))
 
 
 def section(table: Estimates, suite: str) -> Section:
     """The tables of one suite."""
     own = {key: one for key, one in table.items() if key.suite == suite}
     lead = leading(own, suite)
-    measured = sorted({key.metric for key in own if key.group == "all"} - set(VERDICTS), key=numbers.rank)
+    measured = sorted(
+        {key.metric for key in own if key.group == "all"} - set(VERDICTS), key=lambda name: (name != lead, numbers.rank(name))
+    )
     overall = [Column(name, "all", numbers.metric(name).label, numbers.metric(name).meaning) for name in measured]
     voices = [Column(lead, group, group, numbers.metric(lead).meaning) for group in groups(own) if group != "all"]
     return Section(suite, suite_title(suite), lead, tabulate(own, suite, lead, overall), tabulate(own, suite, lead, voices))
