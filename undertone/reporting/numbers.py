@@ -56,8 +56,8 @@ def size(octets: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}".replace("-", "−")
+    """Six significant digits; whole numbers whole."""
+    return (f"{value:.0f}" if value == int(value) else f"{value:.6g}").replace("-", "−")
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
