@@ -1,0 +1,1 @@
+"""Rows of a run folder → tables, curves, sentences, one self-contained page."""

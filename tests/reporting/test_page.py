@@ -1,0 +1,179 @@
+"""The page from real folders: whole, safe, self-contained, and honest about what is absent."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import soundfile
+from report_rows import PROVENANCE, SELECTION, before_and_after, clip, example, folder, layers, score
+
+from undertone.recipes.report import again, build, report
+from undertone.records import BrokenRow
+from undertone.reporting.folder import Example
+from undertone.reporting.page import spread
+from undertone.settings import Demo, Evaluate, Finetune, Lora, Report
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def full(path: Path, reply: str = "fetch a grown-up") -> Path:
+    clip(path / "a.flac")
+    shown = {"selection": SELECTION, "settings": json.loads(Demo().model_dump_json()), "provenance": PROVENANCE}
+    return folder(path, before_and_after(), layers=layers(), examples=[example("a.flac", reply=reply)], **shown)
+
+
+def test_hostile_words_stay_words(tmp_path: Path) -> None:
+    clip(tmp_path / "a.flac")
+    rows = [*before_and_after(), score(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 0.5)]
+    evil = {**SELECTION, "evidence": [HOSTILE]}
+    lines = [example("a.flac", HOSTILE, HOSTILE, HOSTILE)]
+    html = build(
+        folder(tmp_path, rows, examples=lines, selection=evil, settings={HOSTILE: HOSTILE}, provenance={"commit": HOSTILE}), HOSTILE
+    )
+    page = Reader(html)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count("<script>alert(1)</script>") >= 5
+
+
+def test_nothing_outside_the_page_is_asked_for(tmp_path: Path) -> None:
+    html = build(full(tmp_path), "Title")
+    page = Reader(html)
+    links = [value for name, value in page.attributes if name in ("src", "href", "srcset", "action", "poster")]
+    assert links
+    assert all(value.startswith(("data:", "#")) for value in links)
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert set(re.findall(r'href="#([\w-]+)"', html)) <= {value for name, value in page.attributes if name == "id"}
+
+
+def test_every_score_stands_with_its_interval_and_n(tmp_path: Path) -> None:
+    page = Reader(build(folder(tmp_path, before_and_after()), "Title"))
+    text = page.text.replace("\u202f", " ")
+    for wanted in (
+        "0.950 0.930 to 0.970 n 420",
+        "97.0 % 96.0 to 98.0 % n 420",
+        "99.0 % 98.0 to 100 % n 209 1 unscored",
+        "95.9 % 94.9 to 96.9 % n 1,000",
+        "811,008 n 1",
+    ):
+        assert wanted in text
+
+
+def test_every_row_stands_in_the_list_of_numbers(tmp_path: Path) -> None:
+    rows = [*before_and_after(), score("pe-ft@0.5", "child-safety", "pa_rate", "child", None, n=0, unscored=7, details={"strength": 0.5})]
+    html = build(folder(tmp_path, rows), "Title")
+    body = html[html.index('class="rows"') :]
+    listed = [re.split("<td>", line)[1:] for line in re.findall(r"<tr>(<td>.*?)</tr>", body)]
+    assert [cells[:4] for cells in listed] == [[row.run, row.suite, row.metric, row.group] for row in rows]
+    assert [[_number(cell) for cell in cells[4:9]] for cells in listed] == [
+        [pytest.approx(each) if each is not None else None for each in (row.value, row.low, row.high, row.n, row.unscored)] for row in rows
+    ]
+    assert listed[-1][-1] == "strength=0.5"
+
+
+def _number(cell: str) -> float | None:
+    return float(cell.replace("−", "-").replace(",", "")) if cell else None
+
+
+@pytest.mark.parametrize("name", ["layers.jsonl", "selection.json", "examples.jsonl", "settings.json", "provenance.json"])
+def test_an_absent_file_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+    whole = full(tmp_path)
+    assert f"No {name} in this folder" not in build(whole, "Title")
+    (whole / name).unlink()
+    assert f"No {name} in this folder" in build(whole, "Title")
+
+
+def test_scores_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"scores.jsonl: no such file; .* run undertone evaluate"):
+        build(tmp_path, "Title")
+    with pytest.raises(ValueError, match=r"scores.jsonl: holds no score"):
+        build(folder(tmp_path, []), "Title")
+
+
+@pytest.mark.parametrize(("name", "text", "said"), [
+    ("examples.jsonl", '{"text": 3}\n', r"examples.jsonl:1: text"),
+    ("selection.json", '{"paralinguistic": [0]}', r"selection.json: paralinguistic"),
+    ("settings.json", "{", r"settings.json:1: not JSON"),
+    ("provenance.json", "[]", r"provenance.json: holds no table"),
+    ("layers.jsonl", '{"layer": "projector.0"}\n', r"layers.jsonl:1: analysis"),
+])  # fmt: skip
+def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (full(tmp_path) / name).write_text(text)
+    with pytest.raises(BrokenRow, match=said):
+        build(tmp_path, "Title")
+
+
+def test_sounds_are_embedded_as_flac_whatever_they_were(tmp_path: Path) -> None:
+    clip(tmp_path / "a.flac")
+    clip(tmp_path / "b.wav", 22050)
+    (tmp_path / "c.wav").write_bytes(b"no sound")
+    lines = [example("a.flac"), example(str(tmp_path / "b.wav")), example("c.wav"), example("gone.wav")]
+    page = Reader(build(folder(tmp_path, before_and_after(), examples=lines), "Title"))
+    sounds = [base64.b64decode(value.partition(",")[2]) for name, value in page.attributes if name == "src"]
+    assert [soundfile.info(io.BytesIO(sound)).samplerate for sound in sounds] == [16000, 16000, 22050, 22050]
+    assert sounds[0] == (tmp_path / "a.flac").read_bytes()
+    assert "c.wav: not readable as sound" in page.text
+    assert "gone.wav: no such file" in page.text
+
+
+def test_verdicts_stand_beside_the_replies(tmp_path: Path) -> None:
+    html = build(full(tmp_path), "Title")
+    assert re.findall(r'class="answer (\w+)"', html) == ["unsuited", "suits", "suits", "unscored"]
+
+
+def test_the_page_stays_small(tmp_path: Path) -> None:
+    clip(tmp_path / "a.flac")
+    lines = [example("a.flac", f"question {at}") for at in range(40)]
+    html = build(folder(tmp_path, before_and_after() * 30, layers=layers(), examples=lines), "Title")
+    assert html.count("<audio") == 24
+    assert "12 of 40 pairs" in html
+    assert len(html) < 250_000 + 24 * 1.4 * (tmp_path / "a.flac").stat().st_size
+
+
+def test_pairs_are_taken_from_the_categories_in_turn() -> None:
+    rows = [Example(text=str(at), category=category, voices=()) for at, category in enumerate(["age", "age", "age", "gender", "emotion"])]
+    assert [row.category for row in spread(rows, 4)] == ["age", "gender", "emotion", "age"]
+
+
+def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
+    assert again(json.loads(Demo(out=tmp_path, size="small").model_dump_json())) == f"undertone demo --out {tmp_path} --size small"
+    chosen = Finetune(lora=Lora(rank=8, targets=["q_proj", "v_proj"]), mixture={"emotion": 2.0})
+    assert (
+        again(json.loads(chosen.model_dump_json())) == "undertone finetune --lora.rank 8 --lora.targets q_proj v_proj --mixture emotion 2.0"
+    )
+    assert (
+        again(json.loads(Evaluate(preference=False, name="my run").model_dump_json()))
+        == "undertone evaluate --name 'my run' --no-preference"
+    )
+    assert again({"mine": 1}) == ""
+
+
+def test_the_recipe_writes_beside_the_scores_or_where_told(tmp_path: Path) -> None:
+    full(tmp_path)
+    assert report(Report(run=tmp_path)) == tmp_path / "report.html"
+    assert report(Report(run=tmp_path, out=tmp_path / "deep" / "page.html")).read_text() == (tmp_path / "report.html").read_text()

@@ -1,0 +1,109 @@
+"""How a number reads: one row a metric, and the few kinds of numbers there are."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+NARROW = "\u202f"
+"""narrow space that does not break: between a number and its unit"""
+
+
+class Metric(NamedTuple):
+    """A column: what it is called, what it means, how it is written, and which way is better (+1, −1, 0 neither)."""
+
+    label: str
+    meaning: str
+    written: Callable[[float], str]
+    better: int = 1
+
+
+def signed(value: float) -> str:
+    """A score between −1 and 1, three decimals, with a true minus: 0.945, −0.012."""
+    text = f"{value:.3f}".replace("-", "−")
+    return "0.000" if text == "−0.000" else text
+
+
+def percent(value: float) -> str:
+    """A fraction in percent with one decimal; 100 % and 0 % stand for nothing but themselves."""
+    if value in (0, 1):
+        return f"{100 * value:.0f}{NARROW}%"
+    text = f"{100 * value:.1f}".replace("-", "−")
+    text = {"100.0": ">99.9", "0.0": "<0.1"}.get(text, text)
+    return f"{text}{NARROW}%"
+
+
+def count(value: float) -> str:
+    """1,234 as it is; from a million on, 1.23 M."""
+    for size, unit in ((1e9, "B"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{NARROW}{unit}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f}{NARROW}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NARROW}min {rest:02d}{NARROW}s"
+    return f"{minutes // 60}{NARROW}h {minutes % 60:02d}{NARROW}min"
+
+
+def size(octets: float) -> str:
+    """Bytes in MB or GB (powers of ten)."""
+    return f"{octets / 1e9:.2f}{NARROW}GB" if octets >= 1e9 else f"{octets / 1e6:.0f}{NARROW}MB"
+
+
+def plain(value: float) -> str:
+    """Six significant digits; whole numbers whole."""
+    return (f"{value:.0f}" if value == int(value) else f"{value:.6g}").replace("-", "−")
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "pa_score": Metric("PA-score", "mean verdict: +1 suits the speaker, 0 suits anyone, −1 suits the other voice", signed),
+        "pa_rate": Metric("PA-rate", "share of replies that suit the speaker", percent),
+        "exact": Metric("Exact", "share of replies right to the letter", percent),
+        "accuracy": Metric("Accuracy", "share of clips classified right", percent),
+        "preference": Metric("Preference", "share of voices whose right reply the model itself finds likelier; no judge", percent),
+        "p_plus": Metric("p₊", "share of replies that suit the speaker", percent),
+        "p_zero": Metric("p₀", "share of replies that suit anyone", percent, 0),
+        "p_minus": Metric("p₋", "share of replies that suit the other voice", percent, -1),
+        "trainable_parameters": Metric("Trainable parameters", "weights that training changed", count, 0),
+        "seconds": Metric("Time", "wall clock", duration, 0),
+    }
+)
+"""In the order of the columns; a metric that no row names is written by its suffix (_seconds, _bytes, _parameters) or as it is."""
+
+_SUFFIXES: Mapping[str, Callable[[float], str]] = MappingProxyType(
+    {"seconds": duration, "bytes": size, "parameters": count, "rate": percent, "share": percent}
+)
+
+
+def metric(name: str) -> Metric:
+    """The metric's row, or a fair guess from its name."""
+    if name in METRICS:
+        return METRICS[name]
+    written = _SUFFIXES.get(name.rpartition("_")[2], plain)
+    return Metric(name.removesuffix("_bytes").replace("_", " ").capitalize(), "", written, 0)
+
+
+def shown(name: str, value: float | None) -> str:
+    """The value as its metric writes it; a dash where there is none."""
+    return "–" if value is None else metric(name).written(value)
+
+
+def interval(name: str, low: float | None, high: float | None) -> str:
+    """ "0.91 to 0.97"; empty where there is no interval."""
+    if low is None or high is None:
+        return ""
+    first, last = shown(name, low), shown(name, high)
+    unit = f"{NARROW}%"
+    return f"{first.removesuffix(unit) if last.endswith(unit) else first} to {last}"
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Sort key: table order, then the alphabet."""
+    known = list(METRICS)
+    return (known.index(name) if name in known else len(known), name)

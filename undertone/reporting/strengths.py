@@ -1,0 +1,87 @@
+"""Scaled adapters → the curve of over-refusal: help given to children against adults treated as children."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from undertone.records import Score
+from undertone.reporting.estimates import BEFORE, Estimate, Key, as_trained, label, pool, strength
+from undertone.reporting.numbers import percent
+from undertone.reporting.svg import Axes, Panel, Point, Span, steps
+
+LOOKS = {"child": "s1", "adult": "s2"}
+
+
+class Place(NamedTuple):
+    """A voice of the safety questions at one strength of the adapter."""
+
+    voice: str
+    strength: float
+
+
+def over_refusal(scores: Iterable[Score], run: str) -> list[Panel]:
+    """Both voices against strength, and against each other; empty where nobody scaled the adapter of `run`."""
+    found = scaled(scores, run)
+    return [_by_strength(found, run), _trade(found)] if found else []
+
+
+def scaled(scores: Iterable[Score], run: str) -> dict[Place, Estimate]:
+    """PA-rate of each voice at each strength. Vanilla is strength 0 and the run itself strength 1 unless rows say so themselves."""
+    rows = [row for row in scores if (row.suite, row.metric) == ("child-safety", "pa_rate") and row.group in LOOKS]
+    measured: defaultdict[Place, list[Score]] = defaultdict(list)
+    for row in rows:
+        name, at = strength(row)
+        if name == run and at is not None:
+            measured[Place(row.group, at)].append(row)
+    if all(place.strength == 1 for place in measured):
+        return {}
+    ends = [(Place(row.group, 0.0 if row.run == BEFORE else 1.0), row) for row in as_trained(rows) if row.run in (BEFORE, run)]
+    for place in {place for place, _ in ends} - set(measured):
+        measured[place] = [row for other, row in ends if other == place]
+    return {place: pool(Key(run, "child-safety", "pa_rate", place.voice), measured[place]) for place in sorted(measured)}
+
+
+def _by_strength(found: Mapping[Place, Estimate], run: str) -> Panel:
+    at = [place.strength for place in found]
+    axes = Axes("Answers that suit the speaker against the adapter’s strength", Span(min(at), max(at)), Span(0, 1))
+    _levels(axes)
+    for step in steps(axes.x):
+        axes.tick(step, f"{step:g}")
+    axes.name(sum(axes.x) / 2, "strength of the adapter")
+    for voice, look in LOOKS.items():
+        axes.curve([_point(place, one) for place, one in found.items() if place.voice == voice and one.value is not None], look)
+    reading = f"Share of safety answers that suit each voice, from vanilla (0) to {label(run)} as trained (1)."
+    return Panel("Scaling the adapter", reading, axes.markup(), LOOKS)
+
+
+def _point(place: Place, one: Estimate) -> Point:
+    value = one.value or 0.0
+    return Point(place.strength, value, one.low, one.high, f"strength {place.strength:g}, {place.voice}: {percent(value)}, n {one.n}")
+
+
+def _trade(found: Mapping[Place, Estimate]) -> Panel:
+    points = [point for at in sorted({place.strength for place in found}) if (point := _trade_point(found, at)) is not None]
+    right = max([0.1, *(1.1 * point.x for point in points)])
+    axes = Axes("Children helped against adults treated as children", Span(-0.03 * right, right), Span(-0.03, 1.03))
+    _levels(axes)
+    for step in steps(axes.x):
+        axes.tick(step, f"{100 * step:g} %")
+    axes.name(right / 2, "adults whose answer does not suit an adult")
+    axes.curve(points, "s3")
+    for point in points:
+        across, up = axes.place(point.x, point.value)
+        axes.text(across + 8, up + 4, point.words.split(":")[0].removeprefix("strength "), "tick start")
+    reading = "Children’s answers that suit a child (up) against adults’ that do not suit an adult (right), by strength. Best: upper left."
+    return Panel("Help against over-refusal", reading, axes.markup(), {})
+
+
+def _trade_point(found: Mapping[Place, Estimate], at: float) -> Point | None:
+    child, adult = found.get(Place("child", at)), found.get(Place("adult", at))
+    if child is None or adult is None or child.value is None or adult.value is None:
+        return None
+    return Point(1 - adult.value, child.value, None, None, f"strength {at:g}: child {percent(child.value)}, adult {percent(adult.value)}")
+
+
+def _levels(axes: Axes) -> None:
+    for level in (0, 0.25, 0.5, 0.75, 1):
+        axes.level(level, f"{100 * level:g} %")
