@@ -18,7 +18,9 @@ said = st.fixed_dictionaries({}, optional={name: st.sampled_from(row.names) for 
 
 @given(text=texts, values=said, seconds=st.floats(0, 1e3), reply=st.none() | texts)
 def test_an_utterance_comes_back_from_its_line(text: str, values: dict[str, str], seconds: float, reply: str | None) -> None:
-    row = Utterance(id="a", text=text, file_name="a.flac", seconds=seconds, attributes=values, speaker="s", source="t", split="dev", reply=reply)
+    row = Utterance(
+        id="a", text=text, file_name="a.flac", seconds=seconds, attributes=values, speaker="s", source="t", split="dev", reply=reply
+    )
     assert parse_row(to_line(row), Utterance, "x:1") == row
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
-def bar(title: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def bar(title: str, total: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Wraps an iterable in a bar called `title` on stderr; without a terminal it passes the iterable on."""
 
     def wrap(items: Iterable[Any]) -> Iterable[Any]:
         from tqdm import tqdm
 
-        return tqdm(items, desc=title, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        return tqdm(items, desc=title, total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
     return wrap

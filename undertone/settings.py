@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 class Settings(BaseModel):
     """Base: unknown names, wrong types and later changes are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class Clips(Settings):
@@ -66,8 +68,10 @@ class Synthesize(Settings):
     """speakers that ask each of the 70 child-safety questions, in a child's and in an adult's voice"""
     speakers: int = Field(40, ge=1)
     """simulated speakers of each split; no speaker stands in two"""
-    topics: list[str] = []
-    """topics that the openai writer writes about (the grammar has its own)"""
+    topics: dict[str, list[str]] = {}
+    """what the openai writer writes about: category (or content, or safety) = [topics]; the grammar has its own"""
+    queries_per_topic: int = Field(60, ge=1)
+    """queries that the openai writer writes on each topic"""
     endpoint: Endpoint = Endpoint()
     """where the openai writer writes"""
     speech_endpoint: Endpoint = Endpoint()

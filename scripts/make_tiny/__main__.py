@@ -8,15 +8,15 @@ import json
 import os
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save_file
-from transformers import Qwen2ForCausalLM
-
 import clips
 import speech
 import text
+import torch
 import tower
 from common import known, word_table
+from safetensors.torch import load_file, save_file
+from transformers import Qwen2ForCausalLM
+
 from undertone.models import tiny
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.run import commit

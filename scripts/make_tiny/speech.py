@@ -8,12 +8,12 @@ import random
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-
 from clips import Clip, Pool
 from common import fit
 from text import draw_batches, draw_note, encode, suited
+from torch import Tensor, nn
 from tower import Hearing, audio_batch, token_counts, voice_loss, words_loss
+
 from undertone.attributes import note
 from undertone.models import tiny
 from undertone.models.base import Prompt
@@ -22,7 +22,9 @@ from undertone.records import CONTENT
 from undertone.speech.writers.grammar import Query
 
 
-def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], seen: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
+def main(
+    model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], seen: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int
+) -> None:
     """Train everything but the embedding table; text batches are half as large as speech batches."""
     rng = random.Random(seed)
     texts = draw_batches(rng, seen, batch // 2)
@@ -40,10 +42,21 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], seen: list[
         parts[:] = [spoken.item(), written.item(), words.item(), voice.item()]
         return spoken + 0.5 * written + 0.3 * words + 0.3 * voice
 
-    fit(both.parameters(), loss, steps=steps, learning_rate=1e-3, name="speech", state=work / "speech.safetensors", modules=both, parts=parts)
+    fit(
+        both.parameters(),
+        loss,
+        steps=steps,
+        learning_rate=1e-3,
+        name="speech",
+        state=work / "speech.safetensors",
+        modules=both,
+        parts=parts,
+    )
 
 
-def spoken_loss(model: Qwen2_5Omni, rng: random.Random, queries: list[Query], chosen: list[Clip], heard: Tensor, counts: list[int]) -> Tensor:
+def spoken_loss(
+    model: Qwen2_5Omni, rng: random.Random, queries: list[Query], chosen: list[Clip], heard: Tensor, counts: list[int]
+) -> Tensor:
     """Cross-entropy of the content reply to each clip; of its words, for one clip in six; or, for one in four, of the reply that suits
     a written note. The note is drawn without regard to the voice: what is written counts, what is heard does not."""
     prompts, replies = [], []

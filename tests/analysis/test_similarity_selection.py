@@ -30,7 +30,9 @@ def test_content_pairs_never_share_a_speaker() -> None:
 
 
 def rows(analysis: str, values: np.ndarray, attribute: str = "") -> list[LayerScore]:
-    return [LayerScore(layer=f"language_model.{i}", analysis=analysis, attribute=attribute, value=float(v), n=9) for i, v in enumerate(values)]
+    return [
+        LayerScore(layer=f"language_model.{i}", analysis=analysis, attribute=attribute, value=float(v), n=9) for i, v in enumerate(values)
+    ]
 
 
 def published_shape(hand_over: int, spelled: int, layers: int = 28) -> list[LayerScore]:

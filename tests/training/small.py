@@ -33,7 +33,9 @@ def heard(name: str) -> torch.Tensor:
     return torch.randn(5 + number % 7, 192, generator=torch.Generator().manual_seed(number))
 
 
-def run(folder: Path, steps: int, batch: int, accumulate: int = 1, die_after: int = 10**9, dropout: float = 0.1) -> list[Mapping[str, float]]:
+def run(
+    folder: Path, steps: int, batch: int, accumulate: int = 1, die_after: int = 10**9, dropout: float = 0.1
+) -> list[Mapping[str, float]]:
     """Train and return what was logged per step."""
     torch.set_num_threads(1)
     model = Qwen2_5Omni.tiny(0)

@@ -26,8 +26,14 @@ def test_loss_falls_and_parts_of_a_batch_add_up(tmp_path: Path) -> None:
     assert whole[-1] < whole[0] - 0.2
 
 
-def program(folder: Path, steps: int, batch: int, die_after: int = 10**9, dropout: float = 0.1, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    start = [sys.executable] if processes == 1 else [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29511"]
+def program(
+    folder: Path, steps: int, batch: int, die_after: int = 10**9, dropout: float = 0.1, processes: int = 1
+) -> subprocess.CompletedProcess[str]:
+    start = (
+        [sys.executable]
+        if processes == 1
+        else [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29511"]
+    )
     words = [*start, str(HERE), str(folder), str(steps), str(batch), str(die_after), str(dropout)]
     folder.mkdir(exist_ok=True)
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "ACCELERATE_USE_CPU": "1"})

@@ -86,5 +86,7 @@ def _evidence(
     ]
     for (analysis, attribute), curve in known.items():
         if analysis == "probe":
-            said.append(f"A linear probe reads {attribute} at every layer with {curve.min():.2f} to {curve.max():.2f}: alone it decides nothing.")
+            said.append(
+                f"A linear probe reads {attribute} at every layer with {curve.min():.2f} to {curve.max():.2f}: alone it decides nothing."
+            )
     return tuple(said)

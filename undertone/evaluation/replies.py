@@ -15,7 +15,14 @@ Ask = Callable[[Utterance], Prompt]
 
 
 def ask(
-    model: SpeechLM, rows: Sequence[Utterance], prompt: Ask, run: str, batch: int, max_new_tokens: int, preference: bool, progress: Progress = iter
+    model: SpeechLM,
+    rows: Sequence[Utterance],
+    prompt: Ask,
+    run: str,
+    batch: int,
+    max_new_tokens: int,
+    preference: bool,
+    progress: Progress = iter,
 ) -> Iterator[list[Reply]]:
     """Replies batch by batch; clips of about equal length share a batch."""
     order = sorted(rows, key=lambda row: (row.seconds, row.id))
@@ -24,7 +31,9 @@ def ask(
         prompts = [prompt(row) for row in part]
         texts = model.reply(prompts, max_new_tokens)
         leaning = preferences(model, prompts, part) if preference else [None] * len(part)
-        yield [Reply(utterance_id=row.id, run=run, text=text, preference=lean) for row, text, lean in zip(part, texts, leaning, strict=True)]
+        yield [
+            Reply(utterance_id=row.id, run=run, text=text, preference=lean) for row, text, lean in zip(part, texts, leaning, strict=True)
+        ]
 
 
 @torch.inference_mode()

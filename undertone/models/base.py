@@ -152,9 +152,7 @@ class SpeechLM(ABC):
                 frames.append(torch.from_numpy(self.frames(prompt.audio)))
                 count = self.token_count(len(frames[-1]))
             asked = self.prompt_ids(prompt, count)
-            answer = (
-                [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []
-            )
+            answer = [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []
             rows.append((asked, answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")

@@ -27,7 +27,9 @@ def analyze(chosen: settings.Analyze) -> Selection:
     corridor = open_corridor(chosen)
     rows = sample([row for row in corridor.data.utterances if row.split in chosen.splits], chosen.limit, chosen.seed)
     corridor.listen(rows, chosen.batch)
-    spoken = collect(corridor.model, [Prompt(audio=corridor.heard[row.id], system=chosen.system) for row in rows], chosen.batch, bar("speech"))
+    spoken = collect(
+        corridor.model, [Prompt(audio=corridor.heard[row.id], system=chosen.system) for row in rows], chosen.batch, bar("speech")
+    )
     written = collect(corridor.model, [Prompt(text=row.text, system=chosen.system) for row in rows], chosen.batch, bar("text only"))
 
     layers = [
@@ -59,7 +61,11 @@ def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
 def probes(pooled: Pooled, rows: Sequence[Utterance], name: str, chosen: settings.Analyze) -> Iterator[LayerScore]:
     """One probe per layer for each attribute and for what is asked; gender is asked of adults only."""
     for attribute, row in ATTRIBUTES.items():
-        keep = [i for i, clip in enumerate(rows) if attribute in clip.attributes and (attribute != "gender" or clip.attributes.get("age") != "child")]
+        keep = [
+            i
+            for i, clip in enumerate(rows)
+            if attribute in clip.attributes and (attribute != "gender" or clip.attributes.get("age") != "child")
+        ]
         labels = [row.names.index(rows[i].attributes[attribute]) for i in keep]
         yield from _probe(pooled, [rows[i] for i in keep], keep, labels, name, attribute, chosen)
     if name == "probe":
@@ -68,7 +74,13 @@ def probes(pooled: Pooled, rows: Sequence[Utterance], name: str, chosen: setting
 
 
 def _probe(
-    pooled: Pooled, rows: Sequence[Utterance], keep: Sequence[int], labels: Sequence[int], name: str, attribute: str, chosen: settings.Analyze
+    pooled: Pooled,
+    rows: Sequence[Utterance],
+    keep: Sequence[int],
+    labels: Sequence[int],
+    name: str,
+    attribute: str,
+    chosen: settings.Analyze,
 ) -> Iterator[LayerScore]:
     if len(set(labels)) < 2:
         return

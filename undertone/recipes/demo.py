@@ -98,7 +98,10 @@ def corridor(folder: Path, size: Size, seed: int, full: bool, thorough: bool) ->
     say(f"asking {', '.join(asked)}")
     side_by_side(
         [
-            (run_evaluate, one.model_copy(update={"out": folder / "eval" / name.replace(" ", "-"), "name": name.partition("@")[0].partition(" ")[0]}))
+            (
+                run_evaluate,
+                one.model_copy(update={"out": folder / "eval" / name.replace(" ", "-"), "name": name.partition("@")[0].partition(" ")[0]}),
+            )
             for name, one in asked.items()
         ]
     )

@@ -13,7 +13,7 @@ from undertone.evaluation.replies import Ask, ask
 from undertone.models.base import Prompt
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, open_corridor
-from undertone.records import CONTENT, Reply, Score, Utterance
+from undertone.records import CONTENT, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, open_run, write_rows
 from undertone.training.lora import load_adapter
 
@@ -21,6 +21,8 @@ from undertone.training.lora import load_adapter
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
     run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed)
+    if (run.folder / "scores.jsonl").exists():
+        return list(read_rows(run.folder / "scores.jsonl", Score))
     corridor = open_corridor(chosen)
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
     if not rows:

@@ -49,7 +49,9 @@ def finetune(chosen: settings.Finetune) -> Path:
     )
     adapted.save_pretrained(adapter)
     parameters = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
-    write_rows(run.folder / "scores.jsonl", scores(run, chosen, trained, parameters, time.monotonic() - began, [str(layer) for layer in layers]))
+    write_rows(
+        run.folder / "scores.jsonl", scores(run, chosen, trained, parameters, time.monotonic() - began, [str(layer) for layer in layers])
+    )
     return adapter
 
 
@@ -67,7 +69,7 @@ def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
     )
 
 
-def tensorboard(folder: Path):  # type: ignore[no-untyped-def] # noqa: ANN201
+def tensorboard(folder: Path):  # type: ignore[no-untyped-def]
     """A logger of scalars for TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
+from undertone.endpoint import Endpoint
 from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.records import CONTENT, Rejected, Utterance
@@ -26,23 +27,24 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     run = open_run(chosen.out, "synthesize", chosen.model_dump(mode="json"), chosen.seed)
     if (run.folder / "metadata.jsonl").exists():
         return run.folder
-    queries = write_queries(chosen.writer, chosen.topics, chosen.endpoint.model_dump(), run.folder)
+    queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)
     make = synthesiser(chosen)
     work = jobs(plan(queries, chosen))
 
-    kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / "rejected.jsonl")
+    kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
     done = {row.id for row in [*kept.rows(Utterance), *rejected.rows(Rejected)]}
     speaker = make()
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
-    for rendered in bar("speaking")(render(missing, make, run.folder, chosen.workers)):
+    for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
             raise ValueError(f"strict: {rendered.rejected[0].file_name} was rejected: {rendered.rejected[0].reason}")
         kept.append(rendered.kept)
         rejected.append(rendered.rejected)
 
     rows = list({row.id: row for row in kept.rows(Utterance)}.values())
-    write_folder(run.folder, rows, ("speaker", "text", "topic"))
-    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(rejected.rows(Rejected))} rejected (rejected.jsonl says why)")
+    turned_away = list({row.id: row for row in rejected.rows(Rejected)}.values())
+    write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic"))
+    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")
     return run.folder
 
 
@@ -66,10 +68,15 @@ def plan(queries: Sequence[Query], chosen: settings.Synthesize) -> list[Planned]
 
 
 def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
-    """How a worker process builds the synthesiser."""
+    """How a worker builds the synthesiser."""
     kind = resolve(SYNTHESISERS, chosen.synthesiser, "synthesiser")
     if chosen.synthesiser == "command":
-        return partial(kind, chosen.command, {name: tuple(values) for name, values in chosen.command_renders.items()})
+        return partial(kind, chosen.command, chosen.command_renders, chosen.command_words)
     if chosen.synthesiser == "openai_tts":
-        return partial(kind, **chosen.speech_endpoint.model_dump())
+        return partial(_spoken_by_endpoint, kind, chosen)
     return partial(kind)
+
+
+def _spoken_by_endpoint(kind: Callable[..., Synthesiser], chosen: settings.Synthesize) -> Synthesiser:
+    endpoint = Endpoint(**chosen.speech_endpoint.model_dump())
+    return kind(endpoint, chosen.voices) if chosen.voices else kind(endpoint)

@@ -55,7 +55,9 @@ def speakers(split: Split, count: int, seed: int) -> range:
     return range(first, first + count)
 
 
-def plan_pairs(queries: Sequence[Query], category: str, clips: int, split: Split, who: Sequence[int], rng: random.Random) -> Iterator[Planned]:
+def plan_pairs(
+    queries: Sequence[Query], category: str, clips: int, split: Split, who: Sequence[int], rng: random.Random
+) -> Iterator[Planned]:
     """`clips` // 2 minimal pairs of `category`, texts in turn, contrasts balanced."""
     order = rng.sample(queries, len(queries))
     contrasts = ATTRIBUTES[category].contrasts()

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,12 +33,18 @@ def jobs(planned: Sequence[Planned]) -> list[Job]:
 
 
 def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:
-    """Speak every job; `make` builds the synthesiser in each worker (0: one a core)."""
+    """Speak every job with `workers` hands (0: one a core), in order. `make` builds the synthesiser: once for threads, where it only
+    waits for others, once a process where it computes."""
     count = workers or os.cpu_count() or 1
+    synthesiser = make()
+    if synthesiser.workers == "threads":
+        with ThreadPoolExecutor(count) as threads:
+            yield from threads.map(lambda job: render_job(job, synthesiser, folder), work)
+        return
     # Spawned, not forked: the parent may hold threads of torch, and the synthesiser's C library must start fresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(make, folder)) as pool:
-        yield from pool.map(_render, work, chunksize=max(1, min(32, len(work) // (4 * count) or 1)))
+        yield from pool.map(_render, work, chunksize=max(1, min(32, len(work) // (4 * count))))
 
 
 _worker: "list[tuple[Synthesiser, Path]]" = []
@@ -55,7 +61,7 @@ def _render(job: Job) -> Rendered:
 def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
     """Speak, check and write the renderings of one job."""
     rate = synthesiser.sample_rate
-    waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, seed=one.speaker) for one in job]
+    waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
     rows = [utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate) for one, wave in zip(job, waves, strict=True)]
     reasons = [reason_to_reject(wave, rate) for wave in waves]
     category = job[0].query.category

@@ -40,7 +40,9 @@ def load(path: Path, parameters: Mapping[str, Tensor], optimizer: torch.optim.Op
         progress = Progress(**json.loads(file.metadata()["progress"]))
     saved = {key.partition(":")[2] for key in tensors if key.startswith("weight:")}
     if saved != set(parameters):
-        raise ValueError(f"{path}: holds {len(saved)} trained tensors, this run has {len(parameters)}; delete the file or choose another --out")
+        raise ValueError(
+            f"{path}: holds {len(saved)} trained tensors, this run has {len(parameters)}; delete the file or choose another --out"
+        )
     torch.set_rng_state(tensors.pop("random"))
     for name, parameter in parameters.items():
         parameter.data.copy_(tensors[f"weight:{name}"])

@@ -106,7 +106,13 @@ def train(
 
 
 def _step(
-    accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, rows: Sequence[Utterance], encode: Encoder, schedule: Schedule, step: int
+    accelerator: Any,
+    wrapped: Any,
+    optimizer: torch.optim.Optimizer,
+    rows: Sequence[Utterance],
+    encode: Encoder,
+    schedule: Schedule,
+    step: int,
 ) -> dict[str, float]:
     """One optimiser step on the whole batch `rows`, of which this process takes every n-th clip, in `accumulate` parts."""
     mine = rows[accelerator.process_index :: accelerator.num_processes]

@@ -8,10 +8,12 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import CONTENT
+
 
 class Topic(NamedTuple):
     """A field of life: its category, verbs, objects and the phrases that fill the category's reply templates."""
@@ -87,3 +89,10 @@ def _values(category: str) -> Sequence[str]:
 def all_queries() -> tuple[Query, ...]:
     """Every distinct query of the grammar, in a fixed order."""
     return tuple(query for topic in topics() for query in queries(topic))
+
+
+def write(topics: Mapping[str, Sequence[str]], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
+    """The whole grammar; it has its own topics, needs no endpoint and keeps nothing in a folder."""
+    if topics:
+        raise ValueError("topics: the grammar writer has its own; leave topics empty or choose another writer")
+    return list(all_queries())

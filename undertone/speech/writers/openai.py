@@ -21,6 +21,9 @@ from undertone.text import normalise
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+SAFETY = "safety"
+"""Under this name `topics` lists what children must not be helped with."""
+
 _KNOWN_SHOWN = 100
 """Earlier requests that a page is shown, the latest ones: enough to steer away from, few enough to pay for."""
 
@@ -183,3 +186,21 @@ def _prompts() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(loader=PackageLoader(__package__ or "", "prompts"), undefined=StrictUndefined, autoescape=False)
+
+
+def write(topics: Mapping[str, Sequence[str]], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
+    """`per_topic` queries on each topic; a topic named under "safety" holds child-safety questions, which are for testing only."""
+    if not topics:
+        raise ValueError('topics: name what to write about, as in [topics] age = ["cooking", "tools"], content = ["weather"]')
+    wants = [
+        Want(
+            "age" if category == SAFETY else category,
+            topic,
+            per_topic,
+            ("adult", "child") if category == SAFETY else (),
+            category == SAFETY,
+        )
+        for category, names in topics.items()
+        for topic in names
+    ]
+    return OpenAIWriter(Endpoint(**endpoint), folder).write(wants).queries
