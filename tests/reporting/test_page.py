@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from report_rows import PROVENANCE, SELECTION, before_and_after, clip, example, folder, layers, score
 
+from undertone.cli import main
 from undertone.recipes.report import again, build, report
 from undertone.records import BrokenRow
 from undertone.reporting.folder import Example
@@ -177,3 +178,16 @@ def test_the_recipe_writes_beside_the_scores_or_where_told(tmp_path: Path) -> No
     full(tmp_path)
     assert report(Report(run=tmp_path)) == tmp_path / "report.html"
     assert report(Report(run=tmp_path, out=tmp_path / "deep" / "page.html")).read_text() == (tmp_path / "report.html").read_text()
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--run", str(full(tmp_path)), "--title", "My model"]) == 0
+    assert "<h1>My model</h1>" in (tmp_path / "report.html").read_text()
+    assert main(["report", "--run", str(tmp_path / "none")]) == 2
+    assert "scores.jsonl: no such file" in capsys.readouterr().err
+
+
+def test_whiskers_stay_on_their_track(tmp_path: Path) -> None:
+    rows = [score(run, "content", "exact", "all", value, 0.05) for run, value in (("vanilla", 0.02), ("pe-ft", 0.98))]
+    found = re.findall(r'whisker \w+" style="left:([\d.]+)%;width:([\d.]+)%', build(folder(tmp_path, rows), "Title"))
+    assert [(float(left), round(float(left) + float(width), 6)) for left, width in found] == [(0, 7), (93, 100)]

@@ -32,6 +32,11 @@ class Control(NamedTuple):
         """What the control takes away."""
         return MEANINGS.get(self.name, "")
 
+    @property
+    def ceiling(self) -> bool:
+        """Whether it states the truth, so that its score is an upper bound."""
+        return self.name in CEILINGS
+
 
 def controls(table: Estimates) -> list[Control]:
     """Every control suite of every run."""

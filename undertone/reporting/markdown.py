@@ -58,6 +58,8 @@ def control_rows(found: Iterable[Control]) -> str:
 
 
 def _chance(one: Control) -> str:
+    if one.ceiling:
+        return "upper bound"
     return {None: "–", True: "at chance", False: "not at chance"}[one.at_chance]
 
 

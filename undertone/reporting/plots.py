@@ -11,6 +11,9 @@ from undertone.reporting.svg import Axes, Panel, Point, Span, around, steps
 
 COMPONENTS = {"audio_tower": "tower", "projector": "proj.", "language_model": "language model layer"}
 
+ASIDE = 0.12
+"""how far curves of one panel stand apart, in layers, so that equal ones can be told from each other"""
+
 
 class Kind(NamedTuple):
     """A panel: its title, what to see in it, the analyses drawn dashed as its control, and what its axis always holds."""
@@ -76,9 +79,11 @@ def _panel(name: str, rows: Sequence[LayerScore], slots: Mapping[str, int], sele
     axes = Axes(f"{kind.title}: value of every layer", Span(-0.5, len(slots) - 0.5), around(bounds, kind.holds))
     _ground(axes, slots, selection)
     lines = {}
+    attributes = list(dict.fromkeys(row.attribute for row in mine))
     for analysis, attribute in dict.fromkeys((row.analysis, row.attribute) for row in mine):
         look = _look(attribute) + (" dashed" if analysis in kind.controls else "")
-        axes.curve(_points(mine, analysis, attribute, slots), look)
+        aside = ASIDE * (attributes.index(attribute) - (len(attributes) - 1) / 2)
+        axes.curve(_points(mine, analysis, attribute, slots, aside), look)
         if analysis == name and attribute:
             lines[attribute] = look
     return Panel(kind.title, kind.reading, axes.markup(), lines)
@@ -89,9 +94,11 @@ def _look(attribute: str) -> str:
     return f"s{known.index(attribute) % 6 + 1}" if attribute in known else "s0"
 
 
-def _points(rows: Iterable[LayerScore], analysis: str, attribute: str, slots: Mapping[str, int]) -> list[Point]:
+def _points(rows: Iterable[LayerScore], analysis: str, attribute: str, slots: Mapping[str, int], aside: float) -> list[Point]:
     mine = [row for row in rows if (row.analysis, row.attribute) == (analysis, attribute)]
-    return [Point(slots[row.layer], row.value, row.low, row.high, _words(row)) for row in sorted(mine, key=lambda row: slots[row.layer])]
+    return [
+        Point(slots[row.layer] + aside, row.value, row.low, row.high, _words(row)) for row in sorted(mine, key=lambda row: slots[row.layer])
+    ]
 
 
 def _words(row: LayerScore) -> str:
@@ -105,6 +112,8 @@ def _ground(axes: Axes, slots: Mapping[str, int], selection: Selection | None) -
         _ranges(axes, slots, selection)
     for level in steps(axes.y):
         axes.level(level, f"{level:g}".replace("-", "−"))
+    if selection is not None and (adapted := _slots(slots, selection.adapt)):
+        axes.underline(adapted[0] - 0.5, adapted[-1] + 0.5, "adapt")
     every = -(-len(slots) // 16)
     for component in COMPONENTS:
         own = [at for layer, at in slots.items() if layer.startswith(component + ".")]
@@ -119,12 +128,13 @@ def _ground(axes: Axes, slots: Mapping[str, int], selection: Selection | None) -
 
 
 def _ranges(axes: Axes, slots: Mapping[str, int], selection: Selection) -> None:
-    for (first, last), look in ((selection.paralinguistic, "voice"), (selection.semantic, "meaning")):
-        own = [slots[layer] for index in range(first, last + 1) if (layer := f"language_model.{index}") in slots]
-        if own:
+    for ends, look in ((selection.paralinguistic, "voice"), (selection.semantic, "meaning")):
+        if own := _slots(slots, ends):
             axes.shade(own[0] - 0.5, own[-1] + 0.5, look)
-    adapted = [slots[layer] for index in range(selection.adapt[0], selection.adapt[1] + 1) if (layer := f"language_model.{index}") in slots]
-    if adapted:
-        axes.underline(adapted[0] - 0.5, adapted[-1] + 0.5, "adapt")
-    if (turn := slots.get(f"language_model.{selection.hand_over}")) is not None:
-        axes.upright(turn, "turn")
+    if turn := _slots(slots, (selection.hand_over, selection.hand_over)):
+        axes.upright(turn[0], "turn")
+
+
+def _slots(slots: Mapping[str, int], ends: tuple[int, int]) -> list[int]:
+    """Where the language-model layers from first to last stand; layers that nobody analysed stand nowhere."""
+    return [slots[layer] for index in range(ends[0], ends[1] + 1) if (layer := f"language_model.{index}") in slots]
