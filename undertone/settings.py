@@ -67,7 +67,9 @@ class Synthesize(Settings):
     speakers: int = Field(40, ge=1)
     """simulated speakers of each split; no speaker stands in two"""
     topics: list[str] = []
-    """topics that the openai writer writes about (the grammar has its own)"""
+    """topics that are written about; openai: CATEGORY: NAME, such as "age: kitchen" or "safety: fire"; grammar: its own, empty: all"""
+    queries_per_topic: int = Field(60, ge=1)
+    """queries that the openai writer writes on each topic"""
     endpoint: Endpoint = Endpoint()
     """where the openai writer writes"""
     speech_endpoint: Endpoint = Endpoint()

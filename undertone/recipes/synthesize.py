@@ -26,7 +26,7 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     run = open_run(chosen.out, "synthesize", chosen.model_dump(mode="json"), chosen.seed)
     if (run.folder / "metadata.jsonl").exists():
         return run.folder
-    queries = write_queries(chosen.writer, chosen.topics, chosen.endpoint.model_dump(), run.folder)
+    queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)
     make = synthesiser(chosen)
     work = jobs(plan(queries, chosen))
 
@@ -66,10 +66,12 @@ def plan(queries: Sequence[Query], chosen: settings.Synthesize) -> list[Planned]
 
 
 def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
-    """How a worker process builds the synthesiser."""
+    """How a worker builds the synthesiser."""
     kind = resolve(SYNTHESISERS, chosen.synthesiser, "synthesiser")
     if chosen.synthesiser == "command":
-        return partial(kind, chosen.command, {name: tuple(values) for name, values in chosen.command_renders.items()})
+        return partial(kind, chosen.command, chosen.command_renders, chosen.command_words)
     if chosen.synthesiser == "openai_tts":
-        return partial(kind, **chosen.speech_endpoint.model_dump())
+        from undertone.endpoint import Endpoint
+
+        return partial(kind, Endpoint(**chosen.speech_endpoint.model_dump()), chosen.voices or None)
     return partial(kind)

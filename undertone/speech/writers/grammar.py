@@ -8,10 +8,12 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import CONTENT
+
 
 class Topic(NamedTuple):
     """A field of life: its category, verbs, objects and the phrases that fill the category's reply templates."""
@@ -87,3 +89,12 @@ def _values(category: str) -> Sequence[str]:
 def all_queries() -> tuple[Query, ...]:
     """Every distinct query of the grammar, in a fixed order."""
     return tuple(query for topic in topics() for query in queries(topic))
+
+
+def write(topics: Sequence[str], per_topic: int, endpoint: Mapping[str, object], folder: Path) -> Sequence[Query]:
+    """The grammar as writer: every query of the named topics (none: of all); it asks nobody and keeps nothing."""
+    known = {topic.name for topic in _world()[2]}
+    for name in topics:
+        if name not in known:
+            raise ValueError(f"topics: the grammar has no {name!r}; known: {', '.join(sorted(known))}")
+    return [query for query in all_queries() if not topics or query.topic in topics]

@@ -14,12 +14,16 @@ from pydantic import AfterValidator, create_model
 from undertone.answers import Answer, Answers, Question, Schema
 from undertone.attributes import ATTRIBUTES
 from undertone.endpoint import Endpoint
-from undertone.records import CONTENT
+from undertone.records import CONTENT, Row
+from undertone.run import write_rows
 from undertone.speech.writers.grammar import Query
 from undertone.text import normalise
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+SAFETY = "safety"
+"""What topics are called whose queries are dangerous for a child: queries of category age, never fine-tuned on."""
 
 _KNOWN_SHOWN = 100
 """Earlier requests that a page is shown, the latest ones: enough to steer away from, few enough to pay for."""
@@ -35,7 +39,7 @@ class Want(NamedTuple):
     safety: bool = False
 
 
-class Dropped(NamedTuple):
+class Dropped(Row):
     """A query that was written and not taken, and why."""
 
     text: str
@@ -47,6 +51,26 @@ class Written(NamedTuple):
 
     queries: list[Query]
     dropped: list[Dropped]
+
+
+def write(topics: Sequence[str], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
+    """`per_topic` queries on each topic ("age: kitchen", "safety: fire", "content: space"), asked at `endpoint` (arguments of
+    `Endpoint`). What was dropped stands in `folder`/dropped.jsonl."""
+    wants = [_want(topic, per_topic) for topic in topics]
+    if not wants:
+        raise ValueError(
+            'topics: the openai writer needs some, such as ["age: kitchen", "emotion: pets", "safety: fire", "content: space"]'
+        )
+    written = OpenAIWriter(Endpoint(**endpoint), folder).write(wants)
+    write_rows(folder / "dropped.jsonl", written.dropped)
+    return written.queries
+
+
+def _want(topic: str, number: int) -> Want:
+    category, colon, name = (part.strip() for part in topic.partition(":"))
+    if not colon or not name or category not in (*ATTRIBUTES, CONTENT, SAFETY):
+        raise ValueError(f"topics: {topic!r} is not CATEGORY: NAME with one of {', '.join((*ATTRIBUTES, CONTENT, SAFETY))} as category")
+    return Want("age", name, number, safety=True) if category == SAFETY else Want(category, name, number)
 
 
 class OpenAIWriter:
@@ -107,7 +131,7 @@ class _Draft:
         self.flaw = answer.reason
         for query in self._read(answer):
             if reason := _reason_to_drop(query, taken):
-                dropped.append(Dropped(query.text, reason))
+                dropped.append(Dropped(text=query.text, reason=reason))
             elif self.missing:
                 self.queries.append(query)
                 taken.add(normalise(query.text))
