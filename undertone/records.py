@@ -139,8 +139,7 @@ class BrokenRow(ValueError):
 def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
     """The rows of a JSONL file; `BrokenRow` names file, line and field of what does not fit."""
     try:
-        # Not splitlines: JSON may hold U+2028 and the like unescaped.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:

@@ -1,6 +1,5 @@
 """The run folder: resolved settings, provenance, rows appended so that a kill loses none, and atomic writes."""
 
-import errno
 import json
 import os
 import platform
@@ -109,22 +108,15 @@ class Journal:
         """What is there already."""
         if not self.path.exists():
             return []
-        # Not splitlines: JSON may hold U+2028 and the like unescaped, and chat models do write them.
-        lines = self.path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return [parse_row(line, kind, f"{self.path}:{i}") for i, line in enumerate(lines, start=1) if line]
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        return [parse_row(line, kind, f"{self.path}:{i}") for i, line in enumerate(lines, start=1)]
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Add rows; they are on the disk when this returns. Where they do not fit, OSError, and the file stays as it was."""
-        lines = "".join(to_line(row) for row in rows).encode()
-        with self.path.open("ab", buffering=0) as file:
-            before = file.tell()
-            try:
-                if file.write(lines) < len(lines):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(before)
-                raise
+        """Add rows; they are on the disk when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(to_line(row) for row in rows))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 __all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "provenance", "write_atomic", "write_rows"]
