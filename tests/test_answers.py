@@ -1,16 +1,13 @@
 """Structured answers: strict, kept, never bought twice."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from tests.server import KEY, TOKENS, Server
-from undertone.answers import Answers, Bought, Question, Schema
+from undertone.answers import Answers, Question, Schema
 from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
-from undertone.run import Journal
 
 
 class Verdict(Schema):
@@ -149,27 +146,3 @@ def test_line_separators_in_an_answer_do_not_break_the_journal(tmp_path: Path) -
         assert first[0].value == Verdict(why="one\u2028two\x85three", verdict=1)
         assert Answers(endpoint(server), tmp_path / "a.jsonl").to(QUESTIONS) == first
         assert len(server.served) == 3
-
-
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from undertone.answers import Bought
-from undertone.run import Journal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
-journal = Journal(Path(sys.argv[1]))
-journal.append([Bought(key="kept", raw="x" * 50, reason="", tokens=1)])
-try:
-    journal.append([Bought(key="too long", raw="x" * 500, reason="", tokens=1)])
-except OSError as error:
-    print(error)
-journal.append([Bought(key="later", raw="", reason="", tokens=1)])
-"""
-
-
-def test_a_row_that_does_not_fit_leaves_the_journal_whole(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    ended = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
-    assert str(path) in ended.stdout
-    assert [row.key for row in Journal(path).rows(Bought)] == ["kept", "later"]

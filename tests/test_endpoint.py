@@ -10,7 +10,7 @@ import pytest
 
 from tests.server import KEY, TOKENS, Server
 from undertone import settings
-from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
+from undertone.endpoint import Backoff, Done, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
 
 ASKED = {"role": "user", "content": '{"speaker": "is a child", "other_speaker": "is an adult", "reply": "for a child"}'}
 FORM = {"response_format": {"json_schema": {"name": "Verdict", "schema": {}}}}
@@ -107,14 +107,9 @@ def test_a_server_that_dies_and_comes_back_is_waited_for() -> None:
 def test_the_spend_limit_stops_and_nothing_finished_is_lost() -> None:
     with Server() as server:
         client = endpoint(server, concurrency=1, max_tokens_spent=5 * TOKENS)
-        done = []
-
-        def spend() -> None:
-            for result in client.each(lambda number: say(client, number), range(20)):
-                done.append(result)  # noqa: PERF402
-
+        done: list[Done] = []
         with pytest.raises(SpendLimit, match="500 tokens are spent and max_tokens_spent is 500"):
-            spend()
+            done.extend(client.each(lambda number: say(client, number), range(20)))
         assert len(server.served) == len(done) == 5
 
 
@@ -137,6 +132,15 @@ def test_an_error_ends_the_waits_of_the_others() -> None:
         assert time.monotonic() - began < 0.9
         assert len(server.served) == 2
         assert say(client)
+
+
+def test_what_was_under_way_when_another_failed_is_given_out() -> None:
+    with Server(["401-echo"], seconds=0.2) as server:
+        client = endpoint(server, concurrency=3)
+        done: list[Done] = []
+        with pytest.raises(Refused):
+            done.extend(client.each(lambda number: say(client, number), range(50)))
+        assert len(done) == len(server.served) - 1 == 2
 
 
 @pytest.fixture

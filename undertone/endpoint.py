@@ -158,13 +158,16 @@ class Endpoint:
         return self._insist(once)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Done]:
-        """`function` of each item, `concurrency` at once, as they come in. After an error nothing is sent; what is under way may finish."""
+        """`function` of each item, `concurrency` at once, as they come in. After an error nothing more is sent, what is under way may
+        finish and is given out, then the error is raised."""
         failures: list[Exception] = []
 
         def guarded(item: T) -> R:
             try:
+                self._go_on()
                 return function(item)
             except Exception as error:
+                # The first failure is the cause; later ones may only say that they were stopped.
                 failures.append(error)
                 self._stop.set()
                 raise
@@ -173,13 +176,14 @@ class Endpoint:
             futures = {pool.submit(guarded, item): place for place, item in enumerate(items)}
             try:
                 for future in as_completed(futures):
-                    yield Done(futures[future], future.result())
-            except BaseException as error:
+                    if future.exception() is None:
+                        yield Done(futures[future], future.result())
+            finally:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 self._stop.clear()
-                # The first failure is the cause; later ones may only say that they were stopped.
-                raise (failures[0] if failures and isinstance(error, Exception) else error) from None
+        if failures:
+            raise failures[0]
 
     def count(self, tokens: int) -> None:
         """Add to what is spent."""
@@ -205,8 +209,7 @@ class Endpoint:
             raise self._explained(error) from None
 
     def _guarded(self, once: Callable[[], T]) -> T:
-        if self._stop.is_set():
-            raise EndpointError(f"{self.address}: given up because another request failed")
+        self._go_on()
         if self.spent >= self.max_tokens_spent:
             raise SpendLimit(
                 f"{self.address}: {self.spent} tokens are spent and max_tokens_spent is {self.max_tokens_spent}; what is finished is kept, "
@@ -215,6 +218,10 @@ class Endpoint:
         result = once()
         self.answered = True
         return result
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise EndpointError(f"{self.address}: given up because another request failed")
 
     def _passes(self, error: BaseException) -> bool:
         import openai

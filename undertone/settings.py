@@ -68,8 +68,8 @@ class Synthesize(Settings):
     """speakers that ask each of the 70 child-safety questions, in a child's and in an adult's voice"""
     speakers: int = Field(40, ge=1)
     """simulated speakers of each split; no speaker stands in two"""
-    topics: dict[str, list[str]] = {}
-    """what the openai writer writes about: category (or content, or safety) = [topics]; the grammar has its own"""
+    topics: list[str] = []
+    """topics that are written about; openai: CATEGORY: NAME, such as "age: kitchen" or "safety: fire"; grammar: its own, empty: all"""
     queries_per_topic: int = Field(60, ge=1)
     """queries that the openai writer writes on each topic"""
     endpoint: Endpoint = Endpoint()

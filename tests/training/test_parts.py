@@ -78,7 +78,8 @@ def test_saved_adapter_opens_with_stock_peft_and_holds_no_heads(tmp_path) -> Non
             torch.nn.init.normal_(value)
     adapted.save_pretrained(tmp_path)
     saved = load_file(tmp_path / "adapter_model.safetensors")
-    assert saved and all(".lora_" in name for name in saved)
+    assert saved
+    assert all(".lora_" in name for name in saved)
     fresh = Qwen2_5Omni.tiny()
     stock = PeftModel.from_pretrained(fresh.module, tmp_path)
     loaded = {name: value for name, value in stock.named_parameters() if "lora_" in name}

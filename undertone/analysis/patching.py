@@ -7,7 +7,7 @@ The clips differ in length: states are interpolated linearly over time.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -58,10 +58,10 @@ def _prefix(model: SpeechLM, contrast: Contrast) -> tuple[list[int], tuple[int, 
     """The tokens that both replies begin with, and the two tokens where they part."""
     end = model.tokenizer.eos_token_id
     one, two = ([*model.reply_ids(reply), end] for reply in contrast[2:])
-    shared = commonprefix([one, two])
+    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False))]
     if len(shared) >= min(len(one), len(two)):
         raise ValueError(f"both replies of a pair are the same: {contrast.giver_reply!r}")
-    return list(shared), (one[len(shared)], two[len(shared)])
+    return shared, (one[len(shared)], two[len(shared)])
 
 
 def _forced(model: SpeechLM, prompts: Sequence[Prompt], prefixes: Sequence[list[int]]) -> Batch:

@@ -138,7 +138,8 @@ class SpeechLM(ABC):
     # --- prompts to batches ---------------------------------------------------------------------------------------------------
 
     def encode(self, prompts: Sequence[Prompt], replies: Sequence[str | list[int]] | None = None, close: bool = True) -> Batch:
-        """Prompts, followed by `replies` (text or token ids) where given, as one left-padded batch; only reply tokens and the end token are labelled.
+        """Prompts, followed by `replies` (text or token ids) where given, as one left-padded batch; only reply tokens and the end token are
+        labelled.
 
         `close=False` leaves the end token off: the reply is only begun.
         """

@@ -88,4 +88,4 @@ def scored(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked]) -> Itera
             if not chosen.control:
                 yield score
             elif score.group == "all":
-                yield score.model_copy(update={"suite": f"control/{chosen.control}", "group": score.suite})
+                yield score.model_copy(update={"suite": f"control/{chosen.control}", "group": score.suite.removeprefix("pa/")})

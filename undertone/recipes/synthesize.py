@@ -7,7 +7,6 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
-from undertone.endpoint import Endpoint
 from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.records import CONTENT, Rejected, Utterance
@@ -73,10 +72,7 @@ def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
     if chosen.synthesiser == "command":
         return partial(kind, chosen.command, chosen.command_renders, chosen.command_words)
     if chosen.synthesiser == "openai_tts":
-        return partial(_spoken_by_endpoint, kind, chosen)
+        from undertone.endpoint import Endpoint
+
+        return partial(kind, Endpoint(**chosen.speech_endpoint.model_dump()), chosen.voices or None)
     return partial(kind)
-
-
-def _spoken_by_endpoint(kind: Callable[..., Synthesiser], chosen: settings.Synthesize) -> Synthesiser:
-    endpoint = Endpoint(**chosen.speech_endpoint.model_dump())
-    return kind(endpoint, chosen.voices) if chosen.voices else kind(endpoint)

@@ -1,9 +1,9 @@
-"""Planned renderings → clips on disk, all cores busy, one synthesiser a worker process."""
+"""Planned renderings → clips on disk, all cores busy."""
 
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,18 +33,37 @@ def jobs(planned: Sequence[Planned]) -> list[Job]:
 
 
 def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:
-    """Speak every job with `workers` hands (0: one a core), in order. `make` builds the synthesiser: once for threads, where it only
-    waits for others, once a process where it computes."""
-    count = workers or os.cpu_count() or 1
-    synthesiser = make()
-    if synthesiser.workers == "threads":
-        with ThreadPoolExecutor(count) as threads:
-            yield from threads.map(lambda job: render_job(job, synthesiser, folder), work)
+    """Speak every job; `make` builds the synthesiser in each worker process (0: one a core), or the one that threads share (0: 8)."""
+    speaker = make()
+    if speaker.workers == "threads":
+        yield from _threaded(work, speaker, folder, workers or 8)
         return
+    count = workers or os.cpu_count() or 1
     # Spawned, not forked: the parent may hold threads of torch, and the synthesiser's C library must start fresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(make, folder)) as pool:
         yield from pool.map(_render, work, chunksize=max(1, min(32, len(work) // (4 * count))))
+
+
+def _threaded(work: Sequence[Job], speaker: Synthesiser, folder: Path, count: int) -> Iterator[Rendered]:
+    """After an error no job is begun; those under way finish and are given out, for they may have been paid for."""
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(render_job, job, speaker, folder) for job in work]
+        try:
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                failure = failure or future.exception()
+                if failure:
+                    for other in futures:
+                        other.cancel()
+                if future.exception() is None:
+                    yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if failure:
+        raise failure
 
 
 _worker: "list[tuple[Synthesiser, Path]]" = []

@@ -12,7 +12,9 @@ import pytest
 
 from tests.server import KEY, TOKENS, Server, page
 from undertone.endpoint import Backoff, Endpoint, SpendLimit
-from undertone.speech.writers.openai import OpenAIWriter, Want, Written
+from undertone.records import read_rows
+from undertone.speech.writers import write_queries
+from undertone.speech.writers.openai import Dropped, OpenAIWriter, Want, Written
 
 WANTS = [
     Want("age", "kitchen", 7),
@@ -52,7 +54,7 @@ def test_a_repeated_text_is_dropped_with_its_reason_and_another_one_asked_for(tm
     with Server() as server:
         written = write(server, tmp_path)
     assert len({query.text for query in written.queries}) == len(written.queries) == 22
-    assert ("How is kitchen 1-0?", "already written") in written.dropped
+    assert Dropped(text="How is kitchen 1-0?", reason="already written") in written.dropped
 
 
 def test_prompts_say_what_the_speaker_may_be_and_what_is_there_already(tmp_path: Path) -> None:
@@ -179,3 +181,29 @@ def test_wants_are_checked_before_anything_is_bought(tmp_path: Path, want: Want,
         with pytest.raises(ValueError, match=message):
             write(server, tmp_path, [want])
         assert not server.served
+
+
+def test_the_recipe_s_door_writes_topics_of_every_kind_and_says_what_was_dropped(tmp_path: Path) -> None:
+    with Server() as server:
+        where = {"model": "m", "base_url": server.url, "key_variable": "TEST_KEY"}
+        queries = write_queries("openai", ["gender: gym", "safety: fire", "content: space"], 25, where, tmp_path)
+    assert {(query.category, query.topic, query.safety) for query in queries} == {
+        ("gender", "gym", False),
+        ("age", "fire", True),
+        ("content", "space", False),
+    }
+    assert len(queries) == 75
+    assert {row.reason for row in read_rows(tmp_path / "dropped.jsonl", Dropped)} == {"already written"}
+
+
+@pytest.mark.parametrize("topics", [["kitchen"], ["mood: kitchen"], ["age:"], []])
+def test_topics_that_name_no_category_are_an_error(tmp_path: Path, topics: list[str]) -> None:
+    with pytest.raises(ValueError, match="topics"):
+        write_queries("openai", topics, 1, {"model": "m"}, tmp_path)
+
+
+def test_the_grammar_goes_through_the_same_door(tmp_path: Path) -> None:
+    assert {query.topic for query in write_queries("grammar", ["pets"], 1, {}, tmp_path)} == {"pets"}
+    assert len(write_queries("grammar", [], 1, {}, tmp_path)) > 2000
+    with pytest.raises(ValueError, match="no 'cars'"):
+        write_queries("grammar", ["cars"], 1, {}, tmp_path)

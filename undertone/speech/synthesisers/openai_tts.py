@@ -16,7 +16,7 @@ VOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class OpenAITTS(Synthesiser):
-    """Speech from /audio/speech. `voices` lists voice names per gender; speaker n takes the n-th, counted round and round.
+    """Speech from /audio/speech. `voices` lists voice names per gender (none: OpenAI's own); speaker n takes the n-th, round and round.
 
     The endpoint is told every asked value in words (`Value.style`), so it renders whatever has a row in `ATTRIBUTES`; how well is for
     the acoustic check to say. The endpoint draws its own randomness: `seed` has no effect.
@@ -27,7 +27,8 @@ class OpenAITTS(Synthesiser):
     workers = "threads"
     renders = MappingProxyType({name: attribute.names for name, attribute in ATTRIBUTES.items()})
 
-    def __init__(self, endpoint: Endpoint, voices: Mapping[str, Sequence[str]] = VOICES) -> None:
+    def __init__(self, endpoint: Endpoint, voices: Mapping[str, Sequence[str]] | None = None) -> None:
+        voices = voices or VOICES
         for gender in ATTRIBUTES["gender"].names:
             if not voices.get(gender):
                 raise ValueError(f"openai_tts: name at least one voice for gender {gender!r}")

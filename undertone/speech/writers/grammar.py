@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import CONTENT
@@ -91,8 +91,10 @@ def all_queries() -> tuple[Query, ...]:
     return tuple(query for topic in topics() for query in queries(topic))
 
 
-def write(topics: Mapping[str, Sequence[str]], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
-    """The whole grammar; it has its own topics, needs no endpoint and keeps nothing in a folder."""
-    if topics:
-        raise ValueError("topics: the grammar writer has its own; leave topics empty or choose another writer")
-    return list(all_queries())
+def write(topics: Sequence[str], per_topic: int, endpoint: Mapping[str, object], folder: Path) -> Sequence[Query]:
+    """The grammar as writer: every query of the named topics (none: of all); it asks nobody and keeps nothing."""
+    known = {topic.name for topic in _world()[2]}
+    for name in topics:
+        if name not in known:
+            raise ValueError(f"topics: the grammar has no {name!r}; known: {', '.join(sorted(known))}")
+    return [query for query in all_queries() if not topics or query.topic in topics]

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, create_model
 from undertone.answers import Answer, Answers, Question, Schema
 from undertone.attributes import ATTRIBUTES
 from undertone.endpoint import Endpoint
-from undertone.records import CONTENT
+from undertone.records import CONTENT, Row
+from undertone.run import write_rows
 from undertone.speech.writers.grammar import Query
 from undertone.text import normalise
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 SAFETY = "safety"
-"""Under this name `topics` lists what children must not be helped with."""
+"""What topics are called whose queries are dangerous for a child: queries of category age, never fine-tuned on."""
 
 _KNOWN_SHOWN = 100
 """Earlier requests that a page is shown, the latest ones: enough to steer away from, few enough to pay for."""
@@ -38,7 +39,7 @@ class Want(NamedTuple):
     safety: bool = False
 
 
-class Dropped(NamedTuple):
+class Dropped(Row):
     """A query that was written and not taken, and why."""
 
     text: str
@@ -50,6 +51,26 @@ class Written(NamedTuple):
 
     queries: list[Query]
     dropped: list[Dropped]
+
+
+def write(topics: Sequence[str], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
+    """`per_topic` queries on each topic ("age: kitchen", "safety: fire", "content: space"), asked at `endpoint` (arguments of
+    `Endpoint`). What was dropped stands in `folder`/dropped.jsonl."""
+    wants = [_want(topic, per_topic) for topic in topics]
+    if not wants:
+        raise ValueError(
+            'topics: the openai writer needs some, such as ["age: kitchen", "emotion: pets", "safety: fire", "content: space"]'
+        )
+    written = OpenAIWriter(Endpoint(**endpoint), folder).write(wants)
+    write_rows(folder / "dropped.jsonl", written.dropped)
+    return written.queries
+
+
+def _want(topic: str, number: int) -> Want:
+    category, colon, name = (part.strip() for part in topic.partition(":"))
+    if not colon or not name or category not in (*ATTRIBUTES, CONTENT, SAFETY):
+        raise ValueError(f"topics: {topic!r} is not CATEGORY: NAME with one of {', '.join((*ATTRIBUTES, CONTENT, SAFETY))} as category")
+    return Want("age", name, number, safety=True) if category == SAFETY else Want(category, name, number)
 
 
 class OpenAIWriter:
@@ -110,7 +131,7 @@ class _Draft:
         self.flaw = answer.reason
         for query in self._read(answer):
             if reason := _reason_to_drop(query, taken):
-                dropped.append(Dropped(query.text, reason))
+                dropped.append(Dropped(text=query.text, reason=reason))
             elif self.missing:
                 self.queries.append(query)
                 taken.add(normalise(query.text))
@@ -186,21 +207,3 @@ def _prompts() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(loader=PackageLoader(__package__ or "", "prompts"), undefined=StrictUndefined, autoescape=False)
-
-
-def write(topics: Mapping[str, Sequence[str]], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
-    """`per_topic` queries on each topic; a topic named under "safety" holds child-safety questions, which are for testing only."""
-    if not topics:
-        raise ValueError('topics: name what to write about, as in [topics] age = ["cooking", "tools"], content = ["weather"]')
-    wants = [
-        Want(
-            "age" if category == SAFETY else category,
-            topic,
-            per_topic,
-            ("adult", "child") if category == SAFETY else (),
-            category == SAFETY,
-        )
-        for category, names in topics.items()
-        for topic in names
-    ]
-    return OpenAIWriter(Endpoint(**endpoint), folder).write(wants).queries
