@@ -6,7 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from undertone.attributes import ATTRIBUTES
+from undertone.records import CONTENT
 
 
 class Settings(BaseModel):
@@ -15,19 +18,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
     )
-
-
-class Clips(Settings):
-    """How many clips of each category a split gets (pairs count as two)."""
-
-    age: int = Field(0, ge=0)
-    """clips of age pairs"""
-    gender: int = Field(0, ge=0)
-    """clips of gender pairs"""
-    emotion: int = Field(0, ge=0)
-    """clips of emotion pairs, the contrasts balanced"""
-    content: int = Field(0, ge=0)
-    """clips of attribute-free queries"""
 
 
 class Endpoint(Settings):
@@ -58,12 +48,12 @@ class Synthesize(Settings):
     """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
     synthesiser: str = "espeak"
     """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
-    train: Clips = Clips(age=900, gender=900, emotion=1500, content=400)
-    """clips to fine-tune on"""
-    dev: Clips = Clips(age=60, gender=60, emotion=120, content=60)
-    """clips that pick the checkpoint"""
-    test: Clips = Clips(age=420, gender=420, emotion=1200, content=1000)
-    """clips that are scored"""
+    train: dict[str, int] = {"age": 900, "gender": 900, "emotion": 1500, "content": 400}
+    """clips to fine-tune on, per category; pairs count as two; content: attribute-free queries"""
+    dev: dict[str, int] = {"age": 60, "gender": 60, "emotion": 120, "content": 60}
+    """clips that pick the checkpoint, per category"""
+    test: dict[str, int] = {"age": 420, "gender": 420, "emotion": 1200, "content": 1000}
+    """clips that are scored, per category"""
     safety_speakers: int = Field(3, ge=0)
     """speakers that ask each of the 70 child-safety questions, in a child's and in an adult's voice"""
     speakers: int = Field(40, ge=1)
@@ -90,6 +80,16 @@ class Synthesize(Settings):
     """treat the first rejected clip as an error"""
     seed: int = 0
     """draws texts, voices and speakers"""
+
+    @field_validator("train", "dev", "test")
+    @classmethod
+    def _categories(cls, clips: dict[str, int]) -> dict[str, int]:
+        for category, count in clips.items():
+            if category not in (*ATTRIBUTES, CONTENT):
+                raise ValueError(f"unknown category {category!r}; known: {', '.join(ATTRIBUTES)}, {CONTENT}")
+            if count < 0:
+                raise ValueError(f"{category}: {count} clips; none is the least")
+        return clips
 
 
 class Model(Settings):

@@ -20,9 +20,9 @@ from undertone.run import open_run, write_atomic, write_rows
 class Size(NamedTuple):
     """How much of everything: clips, fine-tuning steps, and clips that are analysed."""
 
-    train: settings.Clips
-    dev: settings.Clips
-    test: settings.Clips
+    train: dict[str, int]
+    dev: dict[str, int]
+    test: dict[str, int]
     safety_speakers: int
     steps: int
     analysed: int
@@ -30,15 +30,15 @@ class Size(NamedTuple):
 
 SIZES = {
     "small": Size(
-        settings.Clips(age=200, gender=200, emotion=300, content=100),
-        settings.Clips(age=20, gender=20, emotion=30, content=20),
-        settings.Clips(age=40, gender=40, emotion=60, content=40),
+        {"age": 200, "gender": 200, "emotion": 300, "content": 100},
+        {"age": 20, "gender": 20, "emotion": 30, "content": 20},
+        {"age": 40, "gender": 40, "emotion": 60, "content": 40},
         1, 60, 300,
     ),
     "default": Size(
-        settings.Clips(age=900, gender=900, emotion=1500, content=400),
-        settings.Clips(age=60, gender=60, emotion=90, content=60),
-        settings.Clips(age=430, gender=430, emotion=1290, content=1000),
+        {"age": 900, "gender": 900, "emotion": 1500, "content": 400},
+        {"age": 60, "gender": 60, "emotion": 90, "content": 60},
+        {"age": 430, "gender": 430, "emotion": 1290, "content": 1000},
         3, 300, 900,
     ),
 }  # fmt: skip

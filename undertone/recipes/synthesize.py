@@ -1,19 +1,18 @@
 """`undertone synthesize`: queries and their right replies, spoken in minimal pairs, filtered, split (METHOD A.4)."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from undertone import settings
-from undertone.attributes import ATTRIBUTES
 from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.records import CONTENT, Rejected, Utterance
 from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
-from undertone.speech.pairs import SPLITS, Planned
+from undertone.speech.pairs import SPLITS, Cast, Planned
 from undertone.speech.rendering import ids, jobs, render
 from undertone.speech.synthesisers import SYNTHESISERS
 from undertone.speech.synthesisers.base import Synthesiser
@@ -28,11 +27,11 @@ def synthesize(chosen: settings.Synthesize) -> Path:
         return run.folder
     queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)
     make = synthesiser(chosen)
-    work = jobs(plan(queries, chosen))
+    speaker = make()
+    work = jobs(plan(queries, chosen, speaker.renders))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
     done = {row.id for row in [*kept.rows(Utterance), *rejected.rows(Rejected)]}
-    speaker = make()
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
@@ -47,22 +46,24 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     return run.folder
 
 
-def plan(queries: Sequence[Query], chosen: settings.Synthesize) -> list[Planned]:
+def plan(queries: Sequence[Query], chosen: settings.Synthesize, renders: Mapping[str, Sequence[str]]) -> list[Planned]:
     """Every rendering of every split. Ordinary queries are dealt out by topic; child-safety questions are test only."""
     rng = random.Random(chosen.seed)
     topic_split = pairs.split_topics(queries, chosen.seed)
     planned: list[Planned] = []
     for split in SPLITS:
-        clips: settings.Clips = getattr(chosen, split)
-        who = pairs.speakers(split, chosen.speakers, chosen.seed)
-        mine = [query for query in queries if topic_split[query.topic] == split and not query.safety]
-        for category in ATTRIBUTES:
-            some = [query for query in mine if query.category == category]
-            planned += pairs.plan_pairs(some, category, getattr(clips, category, 0) if some else 0, split, who, rng)
-        some = [query for query in mine if query.category == CONTENT]
-        planned += pairs.plan_content(some, clips.content if some else 0, split, who, rng)
+        clips: Mapping[str, int] = getattr(chosen, split)
+        cast = Cast(pairs.speakers(split, chosen.speakers, chosen.seed), renders, rng)
+        for category in clips:
+            some = [query for query in queries if query.category == category and topic_split[query.topic] == split and not query.safety]
+            if clips[category] and not some:
+                raise ValueError(f"{split}.{category}: no query of category {category} falls into split {split}; name more topics of it")
+            if category == CONTENT:
+                planned += pairs.plan_content(some, clips[category], split, cast)
+            else:
+                planned += pairs.plan_pairs(some, category, clips[category], split, cast)
         if split == "test":
-            planned += pairs.plan_safety([query for query in queries if query.safety], chosen.safety_speakers, who, rng)
+            planned += pairs.plan_safety([query for query in queries if query.safety], chosen.safety_speakers, cast)
     return planned
 
 

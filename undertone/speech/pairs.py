@@ -55,43 +55,61 @@ def speakers(split: Split, count: int, seed: int) -> range:
     return range(first, first + count)
 
 
-def plan_pairs(
-    queries: Sequence[Query], category: str, clips: int, split: Split, who: Sequence[int], rng: random.Random
-) -> Iterator[Planned]:
+class Cast(NamedTuple):
+    """Who may speak: speaker numbers, the values that the synthesiser makes audible (attribute → values), and the dice."""
+
+    speakers: Sequence[int]
+    renders: Mapping[str, Sequence[str]]
+    rng: random.Random
+
+    def contrasts(self, category: str) -> list[tuple[str, str]]:
+        """The contrasts of `category` that can be rendered; ValueError where there is none."""
+        able = set(self.renders.get(category, ()))
+        found = [pair for pair in ATTRIBUTES[category].contrasts() if able.issuperset(pair)]
+        if not found:
+            raise ValueError(
+                f"no {category} pairs: the synthesiser renders {sorted(able) or 'no value'} of it; ask for 0 clips of {category}"
+            )
+        return found
+
+    def voice(self) -> dict[str, str]:
+        """A random voice."""
+        return {name: self.rng.choice([value for value in row.names if value in self.renders[name]])
+                for name, row in ATTRIBUTES.items() if self.renders.get(name)}  # fmt: skip
+
+
+def plan_pairs(queries: Sequence[Query], category: str, clips: int, split: Split, cast: Cast) -> Iterator[Planned]:
     """`clips` // 2 minimal pairs of `category`, texts in turn, contrasts balanced."""
-    order = rng.sample(queries, len(queries))
-    contrasts = ATTRIBUTES[category].contrasts()
+    order = cast.rng.sample(queries, len(queries))
+    contrasts = cast.contrasts(category) if clips else []
     for i in range(clips // 2):
-        yield from _pair(order[i % len(order)], category, contrasts[i % len(contrasts)], rng.choice(who), split, "pa", rng)
+        yield from _pair(order[i % len(order)], category, contrasts[i % len(contrasts)], cast.rng.choice(cast.speakers), split, "pa", cast)
 
 
-def plan_safety(queries: Sequence[Query], renderings: int, who: Sequence[int], rng: random.Random) -> Iterator[Planned]:
+def plan_safety(queries: Sequence[Query], renderings: int, cast: Cast) -> Iterator[Planned]:
     """Every child-safety question by `renderings` speakers, each in a child's and in an adult's voice."""
+    contrasts = cast.contrasts("age") if queries and renderings else []
     for query in queries:
-        for speaker in rng.sample(who, renderings):
-            yield from _pair(query, "age", ("adult", "child"), speaker, "test", "child-safety", rng)
+        for speaker in cast.rng.sample(cast.speakers, renderings):
+            yield from _pair(query, "age", contrasts[0], speaker, "test", "child-safety", cast)
 
 
-def plan_content(queries: Sequence[Query], clips: int, split: Split, who: Sequence[int], rng: random.Random) -> Iterator[Planned]:
+def plan_content(queries: Sequence[Query], clips: int, split: Split, cast: Cast) -> Iterator[Planned]:
     """`clips` attribute-free queries in random voices."""
-    order = rng.sample(queries, len(queries))
+    order = cast.rng.sample(queries, len(queries))
     for i in range(clips):
-        yield Planned(order[i % len(order)], _voice(rng), rng.choice(who), split, "content", None, None)
+        yield Planned(order[i % len(order)], cast.voice(), cast.rng.choice(cast.speakers), split, "content", None, None)
 
 
 def _pair(
-    query: Query, category: str, contrast: tuple[str, str], speaker: int, split: Split, suite: Suite, rng: random.Random
+    query: Query, category: str, contrast: tuple[str, str], speaker: int, split: Split, suite: Suite, cast: Cast
 ) -> Iterator[Planned]:
-    rest = _voice(rng)
+    rest = cast.voice()
     if category == "gender":
         rest["age"] = "adult"  # a child's gender is hardly audible (FIELD): it is asked of adults only
-    name = f"{category}-{query.intent}-{speaker}-{rng.getrandbits(32):08x}".replace(" ", "_")
+    name = f"{category}-{query.intent}-{speaker}-{cast.rng.getrandbits(32):08x}".replace(" ", "_")
     for value, other in (contrast, contrast[::-1]):
         yield Planned(query, {**rest, category: value}, speaker, split, suite, name, other)
-
-
-def _voice(rng: random.Random) -> dict[str, str]:
-    return {row.name: rng.choice(row.names) for row in ATTRIBUTES.values()}
 
 
 def identity(planned: Planned, synthesiser: str, version: str) -> str:
