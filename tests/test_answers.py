@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from server import KEY, TOKENS, Server
 
-from tests.server import KEY, TOKENS, Server
 from undertone.answers import Answers, Question, Schema
 from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from server import KEY, TOKENS, Server
 
-from tests.server import KEY, TOKENS, Server
 from undertone import settings
 from undertone.endpoint import Backoff, Done, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
 

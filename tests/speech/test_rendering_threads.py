@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from server import KEY, Server
 
-from tests.server import KEY, Server
 from undertone.endpoint import Backoff, Endpoint, Refused
 from undertone.speech.pairs import Planned
 from undertone.speech.rendering import Rendered, jobs, render

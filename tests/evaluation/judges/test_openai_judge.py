@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judging import case
+from judging import judged as verdicts
+from server import KEY, Server
 
-from tests.evaluation.judges.cases import case
-from tests.evaluation.judges.cases import judged as verdicts
-from tests.server import KEY, Server
 from undertone.endpoint import Backoff, Endpoint, Refused, Unreachable
 from undertone.evaluation.judges.openai import OpenAIJudge, rubric
 from undertone.records import Judgement

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from judging import case, judged
 
-from tests.evaluation.judges.cases import case, judged
 from undertone.evaluation.judges import JUDGES, open_judge
 from undertone.evaluation.judges.rule import RuleJudge
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from server import KEY, Server
 
-from tests.server import KEY, Server
 from undertone.attributes import ATTRIBUTES
 from undertone.endpoint import Backoff, Endpoint, SpendLimit, Unreachable
 from undertone.speech.synthesisers.openai_tts import VOICES, OpenAITTS, instructions

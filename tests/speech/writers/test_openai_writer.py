@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from server import KEY, TOKENS, Server, page
 
-from tests.server import KEY, TOKENS, Server, page
 from undertone.endpoint import Backoff, Endpoint, SpendLimit
 from undertone.records import read_rows
 from undertone.speech.writers import write_queries
@@ -127,11 +127,10 @@ def test_the_spend_limit_stops_and_a_higher_one_goes_on(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.speech.writers.test_openai_writer import WANTS
 from undertone.endpoint import Endpoint
-from undertone.speech.writers.openai import OpenAIWriter
+from undertone.speech.writers.openai import OpenAIWriter, Want
 OpenAIWriter(Endpoint("m", sys.argv[1], "TEST_KEY", concurrency=1), Path(sys.argv[2]), page_size=3).write(WANTS)
-"""
+""".replace("WANTS", repr(WANTS))
 
 
 def test_killed_half_way_it_goes_on_without_asking_again(tmp_path: Path) -> None:
