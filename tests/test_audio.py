@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from undertone.audio import BadSound, Conversions, read_sound, write_flac
 
 
-@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_24"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)])
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_24"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)]
+)
 def test_any_format_is_read_as_mono_at_the_asked_rate(tmp_path: Path, form: str, subtype: str | None) -> None:
     left = tone(220, 1.0, 48_000)
     soundfile.write(tmp_path / "clip", np.stack([left, left], axis=1), 48_000, format=form, subtype=subtype)
@@ -22,7 +24,7 @@ def test_any_format_is_read_as_mono_at_the_asked_rate(tmp_path: Path, form: str,
     assert sound.seconds == pytest.approx(1.0, abs=0.06)
     assert sound.resampled
     assert sound.downmixed
-    assert np.argmax(np.abs(np.fft.rfft(sound.wave[:RATE])))/ (len(sound.wave[:RATE]) / RATE) == pytest.approx(220, abs=2)
+    assert np.argmax(np.abs(np.fft.rfft(sound.wave[:RATE]))) / (len(sound.wave[:RATE]) / RATE) == pytest.approx(220, abs=2)
 
 
 def test_channels_are_averaged_not_picked(tmp_path: Path) -> None:
@@ -49,7 +51,9 @@ def test_a_name_does_not_make_a_sound_file(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(content=st.binary(max_size=300), head=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"FORM", b".snd", b"caff"]))
+@given(
+    content=st.binary(max_size=300), head=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"FORM", b".snd", b"caff"])
+)
 def test_arbitrary_bytes_are_a_bad_sound_or_a_sound(tmp_path_factory: pytest.TempPathFactory, content: bytes, head: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "arbitrary"
     path.write_bytes(head + content)

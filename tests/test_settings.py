@@ -79,7 +79,9 @@ def test_an_arbitrary_file_is_settings_or_named(tmp_path_factory: pytest.TempPat
 
 def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "f.toml").write_text("steps = 7\nlora.rank = 4\nlora.alpha = 9\n")
-    chosen, dry = cli.parse(Finetune, ["--config", str(tmp_path / "f.toml"), "--lora.rank", "8", "--mixture", "emotion", "2", "--dry-run"], "x")
+    chosen, dry = cli.parse(
+        Finetune, ["--config", str(tmp_path / "f.toml"), "--lora.rank", "8", "--mixture", "emotion", "2", "--dry-run"], "x"
+    )
     assert (chosen.steps, chosen.lora.rank, chosen.lora.alpha, chosen.mixture, dry) == (7, 8, 9, {"emotion": 2.0}, True)
     chosen, dry = cli.parse(Finetune, [f"--config={tmp_path / 'f.toml'}"], "x")
     assert (chosen.steps, dry) == (7, False)
@@ -158,7 +160,9 @@ def test_an_interrupt_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "what is finished is kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["espaek", ".speech:X", "a.b:", ":X", "no_such_package:X", "undertone.lookup:nothing", "a b:c", ":", "a:b:c"])
+@pytest.mark.parametrize(
+    "name", ["espaek", ".speech:X", "a.b:", ":X", "no_such_package:X", "undertone.lookup:nothing", "a b:c", ":", "a:b:c"]
+)
 def test_a_name_that_stands_for_nothing_is_named(name: str) -> None:
     with pytest.raises(ValueError, match="synthesiser"):
         lookup.resolve({"espeak": "undertone.lookup:resolve"}, name, "synthesiser")

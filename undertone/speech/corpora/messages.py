@@ -26,7 +26,7 @@ def _clip(row: Mapping[str, Any], where: str) -> Clip:
     audios = _audios(row, where)
     asked = [words for role, words in turns if role == "user"]
     replies = [words for role, words in turns if role == "assistant"]
-    fields = {name: row[name] for name in FIELDS if name in row}
+    fields = {name: row[name] for name in FIELDS if row.get(name) is not None}
     fields.setdefault("text", asked[-1].replace(PLACEHOLDER, "").strip() if asked else "")
     fields.setdefault("reply", replies[-1] if replies else None)
     fields.setdefault("contrast_reply", row.get("rejected_response"))
