@@ -38,9 +38,8 @@ def _reason(audios: int, asked: Sequence[str]) -> str | None:
         return f"{audios} sounds; a row is one clip"
     if len(asked) != 1:
         return f"{len(asked)} user messages; a row is one question"
-    return (
-        None if asked[0].count(PLACEHOLDER) == 1 else f"the user's message holds {asked[0].count(PLACEHOLDER)} {PLACEHOLDER}, should be 1"
-    )
+    held = asked[0].count(PLACEHOLDER)
+    return None if held == 1 else f"the user's message holds {held} {PLACEHOLDER}, should be 1"
 
 
 def _list(row: Mapping[str, Any], name: str, where: str) -> Sequence[Any]:
