@@ -35,14 +35,14 @@ def test_a_line_break_inside_a_text_is_no_end_of_a_row(tmp_path_factory: pytest.
 @given(line=st.text(max_size=60) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_an_arbitrary_line_is_a_row_or_named(line: str) -> None:
     for kind in (Utterance, Rejected, Judgement, Score):
-        with pytest.raises(BrokenRow, match="^here:7: "):
+        with pytest.raises(BrokenRow, match=r"^here:7: "):
             parse_row(line, kind, "here:7")
 
 
 @pytest.mark.parametrize("value", ["5", "[1]", '"child"', '{"age": 3}', "[" * 5000, "9" * 5000, "NaN"])
 def test_attributes_that_are_no_object_are_named(value: str, utterance: Callable[..., Utterance]) -> None:
     line = to_line(utterance()).replace(json.dumps(json.loads(to_line(utterance()))["attributes"]), value)
-    with pytest.raises(BrokenRow, match="^f:1: "):
+    with pytest.raises(BrokenRow, match=r"^f:1: "):
         parse_row(line, Utterance, "f:1")
 
 

@@ -163,10 +163,13 @@ def parse_row(line: str, kind: type[R], where: str) -> R:
 def parse_json(text: str, where: str) -> Any:
     """What `text` says in JSON; `BrokenRow` begins with `where`."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is legal in JSON but can be written nowhere
+        return value
     except json.JSONDecodeError as error:
         raise BrokenRow(f"{where}: not JSON ({error.msg} at {f'line {error.lineno} ' * (error.lineno > 1)}column {error.colno})") from None
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets nested thousands deep
+    except (ValueError, RecursionError) as error:  # half characters, endless numbers and nesting
         raise BrokenRow(f"{where}: not JSON that can be read ({error})") from None
 
 

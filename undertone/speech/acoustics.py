@@ -23,8 +23,8 @@ class Measures(NamedTuple):
     """How one utterance sounds.
 
     `f0` median Hz and `f0_range` (10th to 90th percentile, semitones) of voiced frames; `voiced` their share; `energy` their mean level
-    in dB of full scale; `seconds` of speech between its first and last loud frame; `envelope` (bands,) mean log spectrum in dB on a
-    logarithmic frequency axis, its fine structure and slope removed. What cannot be measured is NaN.
+    in dB of full scale; `seconds` of speech between its first and last loud frame; `envelope` (bands,) mean log power spectrum on
+    a logarithmic frequency axis, its fine structure and slope removed. What cannot be measured is NaN.
     """
 
     f0: float

@@ -26,7 +26,7 @@ def _clip(row: Mapping[str, Any], where: str) -> Clip:
     audios = _audios(row, where)
     asked = [words for role, words in turns if role == "user"]
     replies = [words for role, words in turns if role == "assistant"]
-    fields = {name: row[name] for name in FIELDS if name in row}
+    fields = {name: row[name] for name in FIELDS if row.get(name) is not None}
     fields.setdefault("text", asked[-1].replace(PLACEHOLDER, "").strip() if asked else "")
     fields.setdefault("reply", replies[-1] if replies else None)
     fields.setdefault("contrast_reply", row.get("rejected_response"))
@@ -38,9 +38,8 @@ def _reason(audios: int, asked: Sequence[str]) -> str | None:
         return f"{audios} sounds; a row is one clip"
     if len(asked) != 1:
         return f"{len(asked)} user messages; a row is one question"
-    return (
-        None if asked[0].count(PLACEHOLDER) == 1 else f"the user's message holds {asked[0].count(PLACEHOLDER)} {PLACEHOLDER}, should be 1"
-    )
+    held = asked[0].count(PLACEHOLDER)
+    return None if held == 1 else f"the user's message holds {held} {PLACEHOLDER}, should be 1"
 
 
 def _list(row: Mapping[str, Any], name: str, where: str) -> Sequence[Any]:
