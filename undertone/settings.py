@@ -110,7 +110,11 @@ class Model(Settings):
     batch: int = Field(64, ge=1)
     """clips per forward pass where nothing is trained"""
     data: Path = Path("data/grammar")
-    """data folder"""
+    """data folder, or a manifest of one's own: messages + audios JSONL, CSV"""
+    columns: dict[str, str] = {}
+    """of a CSV: field = column, e.g. audio = wav, age = age_group"""
+    strict: bool = False
+    """treat the first clip that cannot be used as an error"""
 
 
 class Analyze(Model):

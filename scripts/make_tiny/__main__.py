@@ -13,7 +13,7 @@ import speech
 import text
 import torch
 import tower
-from common import known, word_table
+from common import is_known, word_table, world
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
@@ -63,13 +63,13 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(given.threads)
 
-    queries, seen = list(all_queries()), known(all_queries())
-    old = [i for i, query in enumerate(queries) if query in seen]
-    new = [i for i, query in enumerate(queries) if query not in seen]
-    pool = clips.make(given.work / "train.f16", queries, old, clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads)
+    taught, asked = world(), list(all_queries())
+    old = [i for i, query in enumerate(asked) if is_known(query)]
+    new = [i for i, query in enumerate(asked) if not is_known(query)]
+    pool = clips.make(given.work / "train.f16", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads)
     tests = {
-        "known": clips.make(given.work / "test_known.f16", queries, old, clips.HELD_OUT_SPEAKERS, 1000, 1, given.threads),
-        "new_combinations": clips.make(given.work / "test_new.f16", queries, new, clips.HELD_OUT_SPEAKERS, 1000, 2, given.threads),
+        "known": clips.make(given.work / "test_known.f16", asked, old, clips.HELD_OUT_SPEAKERS, 1000, 1, given.threads),
+        "new_combinations": clips.make(given.work / "test_new.f16", asked, new, clips.HELD_OUT_SPEAKERS, 1000, 2, given.threads),
     }
     figures: dict[str, object] = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps)}
 
@@ -80,7 +80,7 @@ def main() -> None:
     model, hearing = fresh_model(given.seed)
     learnt = given.work / "step2.safetensors"
     if not learnt.exists():
-        tower.main(model, hearing, queries, pool, given.work, given.seed, given.steps[1], given.batch)
+        tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
         kept = {"model": model.module.model.audio_tower.state_dict(), "hearing": hearing.state_dict()}
         save_file({f"{part}:{name}": value for part, state in kept.items() for name, value in state.items()}, learnt)
     state = load_file(learnt)
@@ -88,10 +88,10 @@ def main() -> None:
     hearing.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("hearing:")})
     adopt_language_model(model, given.work / "lm")
 
-    speech.main(model, hearing, queries, seen, pool, given.work, given.seed, given.steps[2], given.batch)
+    speech.main(model, hearing, taught, pool, given.work, given.seed, given.steps[2], given.batch)
     model.module.eval()
     figures |= tower.probe_scores(model, pool, tests["known"])
-    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, queries, test) for name, test in tests.items()}
+    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, asked, test) for name, test in tests.items()}
     save(model, given.work / "lm", given.out, figures)
     print(json.dumps(figures, indent=2))
 

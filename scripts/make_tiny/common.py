@@ -9,13 +9,23 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_model, save_model
 
-from undertone.speech.writers.grammar import Query
+from undertone.speech.writers.grammar import Query, compose, phrasings, topics
 
 
-def known(queries: Iterable[Query], share: float = 0.85) -> list[Query]:
-    """The queries that training sees: `share` of them, chosen by the hash of what is asked, so that every phrasing of an unseen
-    combination of verb and object stays unseen."""
-    return [query for query in queries if int(hashlib.sha256(query.intent.encode()).hexdigest(), 16) % 1000 < 1000 * share]
+def is_known(query: Query, share: float = 0.85) -> bool:
+    """Whether training sees what is asked: decided by the hash of verb and object, so that every phrasing of an unseen combination
+    stays unseen."""
+    return int(hashlib.sha256(query.intent.encode()).hexdigest(), 16) % 1000 < 1000 * share
+
+
+def world() -> list[Query]:
+    """All that training draws from: every verb with every object, sensible or not, in every phrasing, without the unseen combinations.
+
+    With sensible combinations alone the models learn the combinations: they hear "find the skates" and answer "find the boots".
+    """
+    verbs = sorted({verb for topic in topics() for verb in topic.verbs})
+    every = (compose(t, verb, thing, said) for t in topics() for verb in verbs for thing in t.objects for said in phrasings())
+    return [query for query in every if is_known(query)]
 
 
 def fit(
@@ -71,4 +81,4 @@ def word_table(seed: int, rows: int, width: int) -> torch.Tensor:
     return torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * width**-0.5
 
 
-__all__ = ["fit", "known", "load_model", "word_table"]
+__all__ = ["fit", "is_known", "load_model", "word_table", "world"]

@@ -23,11 +23,11 @@ from undertone.speech.writers.grammar import Query
 
 
 def main(
-    model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], seen: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int
+    model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int
 ) -> None:
     """Train everything but the embedding table; text batches are half as large as speech batches."""
     rng = random.Random(seed)
-    texts = draw_batches(rng, seen, batch // 2)
+    texts = draw_batches(rng, queries, batch // 2)
     both = nn.ModuleDict({"model": model.module, "hearing": hearing})
     parts: list[float] = []
 
@@ -40,7 +40,7 @@ def main(
         spoken = spoken_loss(model, rng, queries, chosen, heard, counts)
         written = written_loss(model, encode(model.tokenizer, next(texts)))
         parts[:] = [spoken.item(), written.item(), words.item(), voice.item()]
-        return spoken + 0.5 * written + 0.3 * words + 0.3 * voice
+        return spoken + 0.5 * written + 0.5 * words + 0.3 * voice
 
     fit(
         both.parameters(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from common import fit, known, word_table
+from common import fit, is_known, word_table, world
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
@@ -127,9 +127,7 @@ def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
     model = Qwen2ForCausalLM(language_model_config(tokens))
     table = model.get_input_embeddings().weight
     table.requires_grad_(False).copy_(word_table(seed, *table.shape))
-    seen = known(all_queries())
-
-    batches = draw_batches(rng, seen, batch)
+    batches = draw_batches(rng, world(), batch)
 
     def loss(_: int) -> torch.Tensor:
         return reply_loss(model, encode(tokens, next(batches)))
@@ -138,7 +136,7 @@ def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
     model.eval()
     model.save_pretrained(work / "lm")
     tokens.save_pretrained(work / "lm")
-    unseen = [query for query in all_queries() if query not in seen]
+    unseen = [query for query in all_queries() if not is_known(query)]
     rng = random.Random(seed + 1)
     turns = [draw_turn(rng, unseen) for _ in range(1000)]
     replies = answer(model, tokens, turns)

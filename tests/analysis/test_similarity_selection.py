@@ -24,7 +24,8 @@ def test_cka_is_one_for_a_rotation_and_small_for_noise() -> None:
 def test_content_pairs_never_share_a_speaker() -> None:
     intents, speakers = ["a", "a", "b", "b", "a"] * 4, [f"s{i % 6}" for i in range(20)]
     pairs = content_pairs(intents, speakers, 50, seed=0)
-    assert pairs.same and pairs.different
+    assert pairs.same
+    assert pairs.different
     assert all(intents[i] == intents[j] and speakers[i] != speakers[j] for i, j in pairs.same)
     assert all(intents[i] != intents[j] and speakers[i] != speakers[j] for i, j in pairs.different)
 

@@ -1,7 +1,5 @@
 """One contract for every family of the table, on its own classes at toy size."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -14,8 +12,9 @@ from undertone.training.lora import adapt, adapted_modules
 
 
 @pytest.fixture(params=list(FAMILIES))
-def model(request: pytest.FixtureRequest) -> Iterator[SpeechLM]:
-    yield resolve(FAMILIES, request.param, "model family").tiny(seed=3)
+def model(request: pytest.FixtureRequest) -> SpeechLM:
+    model: SpeechLM = resolve(FAMILIES, request.param, "model family").tiny(seed=3)
+    return model
 
 
 def wave(seconds: float, seed: int = 0) -> np.ndarray:
@@ -59,7 +58,8 @@ def test_lora_hits_what_was_asked_and_gradients_reach_nothing_else(model: Speech
     assert {name.removeprefix("base_model.model.") for name in adapted_modules(adapted)} == wanted
     model.token_losses(model.encode([Prompt(audio=wave(1.0))], ["yes"])).mean().backward()
     reached = {name for name, value in adapted.named_parameters() if value.grad is not None}
-    assert reached and all(".lora_" in name for name in reached)
+    assert reached
+    assert all(".lora_" in name for name in reached)
     assert {name.partition(".lora_")[0].removeprefix("base_model.model.") for name in reached} == wanted
 
 

@@ -23,8 +23,12 @@ def rows(count: int = 24) -> list[Utterance]:
     for i in range(count):
         category, value = VOICES[i % len(VOICES)]
         voice = {"age": "adult", "gender": "male", "emotion": "neutral"} | ({category: value} if value else {})
-        made.append(Utterance(id=f"u{i}", text="hm", file_name="x.flac", seconds=1, attributes=voice, speaker="s", source="t", split="train",
-                              category=category, reply=f"to fix the socket {value}"))  # fmt: skip
+        made.append(
+            Utterance(
+                id=f"u{i}", text="hm", file_name="x.flac", seconds=1, attributes=voice, speaker="s", source="t", split="train",
+                category=category, reply=f"to fix the socket {value}",
+            )
+        )  # fmt: skip
     return made
 
 

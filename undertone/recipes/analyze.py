@@ -24,9 +24,9 @@ from undertone.run import open_run, write_atomic, write_rows
 def analyze(chosen: settings.Analyze) -> Selection:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
     run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed)
-    corridor = open_corridor(chosen)
+    corridor = open_corridor(chosen, run.folder)
     rows = sample([row for row in corridor.data.utterances if row.split in chosen.splits], chosen.limit, chosen.seed)
-    corridor.listen(rows, chosen.batch)
+    rows = corridor.listen(rows, chosen.batch)
     spoken = collect(
         corridor.model, [Prompt(audio=corridor.heard[row.id], system=chosen.system) for row in rows], chosen.batch, bar("speech")
     )

@@ -23,11 +23,11 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed)
     if (run.folder / "scores.jsonl").exists():
         return list(read_rows(run.folder / "scores.jsonl", Score))
-    corridor = open_corridor(chosen)
+    corridor = open_corridor(chosen, run.folder)
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
     if not rows:
         raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
-    corridor.listen(rows, chosen.batch)
+    rows = corridor.listen(rows, chosen.batch)
     prompt = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
@@ -57,8 +57,7 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
         return lambda row: Prompt(audio=heard[other[row.id]], system=system)
     if chosen.cascade:
         train = [row for row in corridor.data.utterances if row.split == "train"]
-        corridor.listen(train, chosen.batch)
-        write = partial(spoken_note, fit_speakers(train, heard.__getitem__))
+        write = partial(spoken_note, fit_speakers(corridor.listen(train, chosen.batch), heard.__getitem__))
         return lambda row: Prompt(audio=heard[row.id], system=system, note=write(heard[row.id]))
     return lambda row: Prompt(audio=heard[row.id], system=system)
 

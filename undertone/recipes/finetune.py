@@ -24,12 +24,12 @@ def finetune(chosen: settings.Finetune) -> Path:
     adapter = run.folder / "adapter"
     if (run.folder / "scores.jsonl").exists():
         return adapter
-    corridor = open_corridor(chosen)
+    corridor = open_corridor(chosen, run.folder)
     rows = {split: [row for row in corridor.data.utterances if row.split == split and row.reply] for split in ("train", "dev")}
+    rows = {split: corridor.listen(some, chosen.batch) for split, some in rows.items()}
     for split, some in rows.items():
         if not some:
             raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
-    corridor.listen([*rows["train"], *rows["dev"]], chosen.batch)
 
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)

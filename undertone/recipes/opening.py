@@ -1,31 +1,61 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from undertone.audio import BadSound, Wave
 from undertone.models import open_model
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.records import Utterance
+from undertone.records import Rejected, Utterance
+from undertone.run import Journal
 from undertone.settings import Model
+from undertone.speech.corpora import guess, read_corpus
 from undertone.speech.folder import Data, load_wave, read_folder
 from undertone.training.features import FeatureStore
 
 
 class Corridor(NamedTuple):
-    """Model, data, and the store of audio embeddings."""
+    """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error)."""
 
     model: SpeechLM
     data: Data
     heard: FeatureStore
+    rejected: Journal
+    strict: bool
 
-    def listen(self, rows: Sequence[Utterance], batch: int) -> None:
-        """See to it that the embeddings of `rows` are in the store."""
-        self.heard.fill(rows, lambda row: load_wave(self.data, row, self.model.sample_rate), min(batch, 32), progress=bar("listening"))
+    def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
+        """The `rows` that can be heard, once their embeddings are in the store."""
+
+        def wave(row: Utterance) -> Wave | None:
+            try:
+                return load_wave(self.data, row, self.model.sample_rate)
+            except BadSound as error:
+                if self.strict:
+                    raise
+                self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+                return None
+
+        self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
+        return [row for row in rows if row.id in self.heard]
 
 
-def open_corridor(settings: Model) -> Corridor:
-    """Open what `settings` name."""
-    data = read_folder(settings.data)
+def open_corridor(settings: Model, folder: Path) -> Corridor:
+    """Open what `settings` name; clips that are turned away are listed in `folder`."""
+    rejected = Journal(folder / "rejected.jsonl")
+    data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
-    return Corridor(model, data, FeatureStore(data.folder / ".features", model))
+    return Corridor(model, data, FeatureStore(data.folder / ".features", model), rejected, settings.strict)
+
+
+def read_data(settings: Model, rejected: Journal) -> Data:
+    """A data folder, or one's own manifest (`messages` JSONL, CSV)."""
+    if settings.data.is_dir() or not settings.data.suffix:
+        return read_folder(settings.data)
+    kind = guess(settings.data)
+    columns = {"columns": settings.columns} if kind == "csv" else {}
+    found = read_corpus(kind, settings.data, strict=settings.strict, **columns)
+    known = {row.id for row in rejected.rows(Rejected)}
+    rejected.append(row for row in found.rejected if row.id not in known)
+    return found.data

@@ -49,25 +49,29 @@ class FeatureStore:
     def fill(
         self,
         utterances: Sequence[Utterance],
-        wave: Callable[[Utterance], NDArray[np.float32]],
+        wave: Callable[[Utterance], NDArray[np.float32] | None],
         batch: int = 32,
         shard: int = 512,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> None:
-        """Compute what is missing, `batch` clips at a time."""
+        """Compute what is missing, `batch` clips at a time. Where `wave` gives None the clip is left out."""
         missing = [row for row in utterances if row.id not in self]
         for start in progress(range(0, len(missing), shard)):
             rows = missing[start : start + shard]
             made: dict[str, Tensor] = {}
             for i in range(0, len(rows), batch):
                 made |= self._listen(rows[i : i + batch], wave)
-            self._write(made)
+            if made:
+                self._write(made)
 
     @torch.inference_mode()
-    def _listen(self, rows: Sequence[Utterance], wave: Callable[[Utterance], NDArray[np.float32]]) -> dict[str, Tensor]:
-        batch = self._model.encode([Prompt(audio=wave(row)) for row in rows])
+    def _listen(self, rows: Sequence[Utterance], wave: Callable[[Utterance], NDArray[np.float32] | None]) -> dict[str, Tensor]:
+        waves = {row.id: sound for row in rows if (sound := wave(row)) is not None}
+        if not waves:
+            return {}
+        batch = self._model.encode([Prompt(audio=sound) for sound in waves.values()])
         counts = self._model.audio_mask(batch).sum(-1).tolist()
-        return {row.id: part.cpu().clone() for row, part in zip(rows, self._model.listen(batch).split(counts), strict=True)}
+        return {name: part.cpu().clone() for name, part in zip(waves, self._model.listen(batch).split(counts), strict=True)}
 
     def _write(self, made: dict[str, Tensor]) -> None:
         from safetensors.torch import save_file

@@ -62,23 +62,25 @@ def topics() -> tuple[Topic, ...]:
 
 def queries(topic: Topic) -> Iterator[Query]:
     """Every query of a topic; a child-safety topic asks each of its ten things in one phrasing."""
-    phrasings, templates, _ = _world()
+    said = phrasings()
     for i, verb in enumerate(topic.verbs):
         for j, thing in enumerate(topic.objects):
-            said = (phrasings[(i + j) % len(phrasings)],) if topic.safety else phrasings
-            words = {"verb": verb, "object": thing, **topic.phrases}
-            replies = {name: template.format(**words) for name, template in templates[topic.category].items()}
-            content = replies.pop(CONTENT)
-            for phrasing in said:
-                yield Query(
-                    phrasing.format(**words),
-                    f"{verb} {thing}",
-                    topic.name,
-                    topic.category,
-                    topic.safety,
-                    content,
-                    {value: replies.get(value, content) for value in _values(topic.category)},
-                )
+            for phrasing in (said[(i + j) % len(said)],) if topic.safety else said:
+                yield compose(topic, verb, thing, phrasing)
+
+
+def compose(topic: Topic, verb: str, thing: str, phrasing: str) -> Query:
+    """The query that asks to `verb` the `thing` of `topic`, with its replies."""
+    words = {"verb": verb, "object": thing, **topic.phrases}
+    replies = {name: template.format(**words) for name, template in _world()[1][topic.category].items()}
+    content = replies.pop(CONTENT)
+    right = {value: replies.get(value, content) for value in _values(topic.category)}
+    return Query(phrasing.format(**words), f"{verb} {thing}", topic.name, topic.category, topic.safety, content, right)
+
+
+def phrasings() -> tuple[str, ...]:
+    """The ways in which everything is asked, with {verb} and {object}."""
+    return _world()[0]
 
 
 def _values(category: str) -> Sequence[str]:
