@@ -66,7 +66,9 @@ def main() -> None:
     taught, asked = world(), list(all_queries())
     old = [i for i, query in enumerate(asked) if is_known(query)]
     new = [i for i, query in enumerate(asked) if not is_known(query)]
-    pool = clips.make(given.work / "train.f16", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads)
+    pool = clips.make(
+        given.work / "train.f16", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads
+    )
     tests = {
         "known": clips.make(given.work / "test_known.f16", asked, old, clips.HELD_OUT_SPEAKERS, 1000, 1, given.threads),
         "new_combinations": clips.make(given.work / "test_new.f16", asked, new, clips.HELD_OUT_SPEAKERS, 1000, 2, given.threads),

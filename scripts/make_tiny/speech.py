@@ -22,9 +22,7 @@ from undertone.records import CONTENT
 from undertone.speech.writers.grammar import Query
 
 
-def main(
-    model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int
-) -> None:
+def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
     """Train everything but the embedding table; text batches are half as large as speech batches."""
     rng = random.Random(seed)
     texts = draw_batches(rng, queries, batch // 2)

@@ -34,8 +34,20 @@ def test_pooled_states_and_lens_equal_the_stock_loop(model: Qwen2_5Omni) -> None
         final = model.lm_head(stock.last_hidden_state[0, -1]).argmax()
         for j, states in enumerate(stock.hidden_states[:-1]):
             top = model.lm_head(model.text_model.norm(states[0, -1])).topk(3).indices
-            assert bool(pooled.lens[j, i]) == bool((top == final).any())
-    assert pooled.lens[-1].all(), "the last layer agrees with itself"
+            assert pooled.lens[j, i] == float((top == final).any())
+    assert (pooled.lens[-1] == 1).all(), "the last layer agrees with itself"
+
+
+@torch.inference_mode()
+def test_a_forced_reply_moves_the_lens_and_leaves_the_states(model: Qwen2_5Omni) -> None:
+    prompts = [clip(model, 0.8, 1), clip(model, 1.4, 2)]
+    alone, forced = collect(model, prompts), collect(model, prompts, ["to fix the socket", "no"])
+    torch.testing.assert_close(forced.states, alone.states, rtol=1e-4, atol=1e-5)
+    batch = model.encode(prompts[:1], ["to fix the socket"])
+    stock = model.text_model(inputs_embeds=model.embed(batch), output_hidden_states=True, use_cache=False)
+    final = model.lm_head(stock.last_hidden_state[0]).argmax(-1)[-6:-1]
+    top = model.lm_head(model.text_model.norm(stock.hidden_states[2][0])).topk(3).indices[-6:-1]
+    assert forced.lens[2, 0] == pytest.approx((top == final[:, None]).any(-1).float().mean().item())
 
 
 @torch.inference_mode()

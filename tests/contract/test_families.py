@@ -118,3 +118,19 @@ def test_own_forward_equals_the_official_one(model: SpeechLM) -> None:
         feature_attention_mask=torch.ones(1, len(batch.frames), dtype=torch.long),
     ).logits
     torch.testing.assert_close(model.lm_head(model.hidden(batch)), official, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_replies_equal_stock_generate_and_likelihoods_equal_the_loss(model: SpeechLM) -> None:
+    prompts = [Prompt(audio=wave(0.6, 1)), Prompt(audio=wave(2.4, 2), system="hm"), Prompt(text="how do i fix the socket")]
+    for group in (prompts[:2], prompts[2:]):
+        batch = model.encode(group)
+        stock = model.module.generate(
+            inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, max_new_tokens=12, do_sample=False
+        )
+        asked = model.prefill(batch)
+        replies = ["to fix the socket turn off the power", "no"][: len(group)]
+        likelihood = model.log_likelihoods(asked, replies)
+        assert model.greedy(asked, 12) == [text.strip() for text in model.tokenizer.batch_decode(stock, skip_special_tokens=True)]
+        for prompt, reply, value in zip(group, replies, likelihood, strict=True):
+            torch.testing.assert_close(-model.token_losses(model.encode([prompt], [reply])).sum(), value, rtol=1e-4, atol=1e-3)

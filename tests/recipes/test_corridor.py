@@ -16,9 +16,9 @@ from undertone.run import Journal
 
 COMMAND = [sys.executable, "-c", "import sys; from undertone.cli import main; sys.exit(main())"]
 CLIPS = [
-    "--train", "age", "12", "gender", "12", "emotion", "30", "content", "8",
-    "--dev", "age", "4", "gender", "4", "emotion", "6", "content", "4",
-    "--test", "age", "8", "gender", "8", "emotion", "8", "content", "8",
+    "--train.age", "12", "--train.gender", "12", "--train.emotion", "30", "--train.content", "8",
+    "--dev.age", "4", "--dev.gender", "4", "--dev.emotion", "6", "--dev.content", "4",
+    "--test.age", "8", "--test.gender", "8", "--test.emotion", "8", "--test.content", "8",
     "--safety-speakers", "1", "--speakers", "6",
 ]  # fmt: skip
 

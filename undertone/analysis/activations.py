@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM
+from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
 
 
 class Pooled(NamedTuple):
     """What one pass leaves behind. `layers` names the first axis: the projector's output, then every language-model layer.
 
-    `states` (layer, clip, width): mean over the audio positions (over the user's text where there is no audio).
-    `lens` (layer, clip): is the final top-1 token among this layer's top-3, at the last position?
+    `states` (layer, clip, width): mean over the audio positions (over the whole prompt where there is no audio).
+    `lens` (layer, clip): share of the positions that write the reply at which the final layer's top-1 token is among this layer's
+    top-3. Without replies that is the prompt's last position, as in METHOD A.2; with replies, which are forced, every position that
+    predicts a token of theirs [O]: replies that all begin alike make the first one say nothing.
     """
 
     layers: tuple[LayerRef, ...]
@@ -24,18 +26,22 @@ class Pooled(NamedTuple):
 
 @torch.inference_mode()
 def collect(
-    model: SpeechLM, prompts: Sequence[Prompt], batch: int = 64, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
+    model: SpeechLM,
+    prompts: Sequence[Prompt],
+    replies: Sequence[str] | None = None,
+    batch: int = 64,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Pooled:
     """Run the prompts, `batch` at a time, and keep pooled states and the logit lens only."""
     layers = (LayerRef("projector", 0), *language_layers(model))
     states, lens = [], []
     for start in progress(range(0, len(prompts), batch)):
-        chosen = model.encode(prompts[start : start + batch])
+        chosen = model.encode(prompts[start : start + batch], replies and replies[start : start + batch])
         with recording(model) as seen:
             model.hidden(chosen)
         where = _pooled_positions(model, chosen)
         states.append(torch.stack([_mean(layer, where) for layer in seen]).cpu())
-        lens.append(_agreement(model, [layer[:, -1] for layer in seen]).cpu())
+        lens.append(_agreement(model, seen, _writing(chosen)).cpu())
     return Pooled(layers, torch.cat(states, 1), torch.cat(lens, 1))
 
 
@@ -66,9 +72,17 @@ def recording(model: SpeechLM) -> Iterator[list[Tensor]]:
 
 
 def _pooled_positions(model: SpeechLM, batch: Batch) -> Tensor:
-    """Audio positions, or, in a batch without audio, all positions that are not padding."""
+    """Audio positions, or, in a batch without audio, all positions of the prompts."""
     audio = model.audio_mask(batch)
-    return audio if bool(audio.any()) else batch.attention_mask.bool()
+    return audio if bool(audio.any()) else batch.attention_mask.bool() & (batch.labels == IGNORED)
+
+
+def _writing(batch: Batch) -> Tensor:
+    """(clip, token) bool: positions whose next token belongs to the reply; without replies, the last position."""
+    writing = torch.zeros_like(batch.attention_mask, dtype=torch.bool)
+    writing[:, :-1] = batch.labels[:, 1:] != IGNORED
+    writing[:, -1] |= ~writing.any(-1)
+    return writing
 
 
 def _mean(states: Tensor, where: Tensor) -> Tensor:
@@ -76,8 +90,12 @@ def _mean(states: Tensor, where: Tensor) -> Tensor:
     return ((states * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)).float()
 
 
-def _agreement(model: SpeechLM, last: Sequence[Tensor], top: int = 3) -> Tensor:
-    """(layer, clip) bool: the final layer's top-1 among each layer's top-`top`, read through the final norm and the output head."""
+def _agreement(model: SpeechLM, seen: Sequence[Tensor], where: Tensor, top: int = 3) -> Tensor:
+    """(layer, clip) share of the positions in `where` at which the final top-1 is among the layer's top-`top`, each layer read through
+    the final norm and the output head."""
     norm: nn.Module = model.text_model.norm  # type: ignore[assignment]
-    final = model.lm_head(norm(last[-1])).argmax(-1)
-    return torch.stack([(model.lm_head(norm(state)).topk(top).indices == final[:, None]).any(-1) for state in last])
+    clip = where.nonzero()[:, 0]
+    final = model.lm_head(norm(seen[-1][where])).argmax(-1)
+    agrees = torch.stack([(model.lm_head(norm(layer[where])).topk(top).indices == final[:, None]).any(-1) for layer in seen]).float()
+    total = agrees.new_zeros(len(seen), len(where)).index_add_(1, clip, agrees)
+    return total / where.sum(-1)

@@ -72,7 +72,8 @@ def _forced(model: SpeechLM, prompts: Sequence[Prompt], prefixes: Sequence[list[
 def _preference(model: SpeechLM, batch: Batch, tokens: Tensor) -> Tensor:
     """(pair,) log p(giver's token) − log p(receiver's token) at the last position."""
     scores = model.lm_head(model.hidden(batch)[:, -1]).float().log_softmax(-1).gather(-1, tokens)
-    return scores[:, 0] - scores[:, 1]
+    difference: Tensor = scores[:, 0] - scores[:, 1]
+    return difference
 
 
 def _audio_states(model: SpeechLM, batch: Batch, states: Tensor) -> list[Tensor]:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from undertone.models.base import Prompt, SpeechLM
+from undertone.models.base import Asked, Prompt, SpeechLM
 from undertone.records import Reply, Utterance
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -24,35 +23,23 @@ def ask(
     preference: bool,
     progress: Progress = iter,
 ) -> Iterator[list[Reply]]:
-    """Replies batch by batch; clips of about equal length share a batch."""
+    """Replies batch by batch, clips of about equal length together. Each prompt is read once, for its reply and its preference."""
     order = sorted(rows, key=lambda row: (row.seconds, row.id))
     for start in progress(range(0, len(order), batch)):
         part = order[start : start + batch]
-        prompts = [prompt(row) for row in part]
-        texts = model.reply(prompts, max_new_tokens)
-        leaning = preferences(model, prompts, part) if preference else [None] * len(part)
+        with torch.inference_mode():
+            asked = model.prefill(model.encode([prompt(row) for row in part]))
+            leaning = preferences(model, asked, part) if preference else [None] * len(part)
+            texts = model.greedy(asked, max_new_tokens)
         yield [
             Reply(utterance_id=row.id, run=run, text=text, preference=lean) for row, text, lean in zip(part, texts, leaning, strict=True)
         ]
 
 
-@torch.inference_mode()
-def preferences(model: SpeechLM, prompts: Sequence[Prompt], rows: Sequence[Utterance]) -> list[float | None]:
+def preferences(model: SpeechLM, asked: Asked, rows: Sequence[Utterance]) -> list[float | None]:
     """log p(right reply) − log p(the contrast's reply) of each row, None where a row has no two replies (METHOD B.5)."""
-    paired = [i for i, row in enumerate(rows) if row.reply and row.contrast_reply]
-    if not paired:
+    if not any(row.contrast_reply for row in rows):
         return [None] * len(rows)
-    chosen = [prompts[i] for i in paired]
-    right = log_likelihoods(model, chosen, [rows[i].reply or "" for i in paired])
-    wrong = log_likelihoods(model, chosen, [rows[i].contrast_reply or "" for i in paired])
-    leaning = dict(zip(paired, (right - wrong).tolist(), strict=True))
-    return [leaning.get(i) for i in range(len(rows))]
-
-
-def log_likelihoods(model: SpeechLM, prompts: Sequence[Prompt], replies: Sequence[str]) -> Tensor:
-    """(prompt,) log p(reply | prompt), the end token included."""
-    batch = model.encode(prompts, replies)
-    labelled = batch.labels[:, 1:] >= 0
-    losses = batch.labels.new_zeros(labelled.shape, dtype=torch.float32)
-    losses[labelled] = model.token_losses(batch)
-    return -losses.sum(-1)
+    right = model.log_likelihoods(asked, [row.reply or "" for row in rows])
+    wrong = model.log_likelihoods(asked, [row.contrast_reply or "" for row in rows])
+    return [lean if row.reply and row.contrast_reply else None for row, lean in zip(rows, (right - wrong).tolist(), strict=True)]

@@ -64,6 +64,14 @@ class Batch:
         return (self.attention_mask.cumsum(-1) - 1).clamp(min=0)
 
 
+class Asked(NamedTuple):
+    """Prompts that were read: hidden state behind the last token (batch, width), key-value cache, attention mask (batch, token)."""
+
+    last: Tensor
+    cache: Any
+    mask: Tensor
+
+
 class SpeechLM(ABC):
     """An audio language model: audio tower → projector → language model, addressed by `LayerRef`.
 
@@ -223,11 +231,58 @@ class SpeechLM(ABC):
         labelled = targets != IGNORED
         return nn.functional.cross_entropy(self.lm_head(hidden[:, :-1][labelled]).float(), targets[labelled], reduction="none")
 
+    # --- answering ------------------------------------------------------------------------------------------------------------
+
+    def prefill(self, batch: Batch) -> Asked:
+        """Read the prompts once; what they leave behind serves greedy replies and the likelihood of given ones."""
+        out = self.text_model(
+            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=True
+        )
+        return Asked(out.last_hidden_state[:, -1], out.past_key_values, batch.attention_mask)
+
+    def go_on(self, asked: Asked, ids: Tensor, written: int) -> Tensor:
+        """Hidden states (batch, token, width) of `ids` behind the prompts and `written` tokens of a reply; the cache grows."""
+        lengths = asked.mask.sum(-1, keepdim=True)
+        mask = torch.cat([asked.mask, asked.mask.new_ones(len(ids), written + ids.shape[1])], dim=1)
+        positions = lengths + written + torch.arange(ids.shape[1], device=ids.device)
+        embeddings = self.module.get_input_embeddings()(ids)  # type: ignore[operator]
+        out = self.text_model(
+            inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, past_key_values=asked.cache, use_cache=True
+        )
+        return out.last_hidden_state  # type: ignore[no-any-return]
+
     @torch.inference_mode()
+    def greedy(self, asked: Asked, max_new_tokens: int) -> list[str]:
+        """The most probable reply to each prompt, token by token, until every one has ended."""
+        ends = torch.tensor(self.end_tokens, device=self.device)
+        token = self.lm_head(asked.last).argmax(-1)
+        made, ended = [token], torch.isin(token, ends)
+        while len(made) < max_new_tokens and not bool(ended.all()):
+            hidden = self.go_on(asked, token[:, None], len(made) - 1)
+            token = self.lm_head(hidden[:, -1]).argmax(-1).where(~ended, self.tokenizer.pad_token_id)
+            made.append(token)
+            ended |= torch.isin(token, ends)
+        return [text.strip() for text in self.tokenizer.batch_decode(torch.stack(made, 1), skip_special_tokens=True)]
+
+    @torch.inference_mode()
+    def log_likelihoods(self, asked: Asked, replies: Sequence[str]) -> Tensor:
+        """(prompt,) log p(reply | prompt), the end token included. The cache is left as it was."""
+        rows = [torch.tensor([*self.reply_ids(reply), self.tokenizer.eos_token_id]) for reply in replies]
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(self.device)
+        lengths = torch.tensor([len(row) for row in rows], device=self.device)
+        hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
+        asked.cache.crop(asked.mask.shape[1])
+        scores = self.lm_head(hidden).float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+        return (scores * (torch.arange(ids.shape[1], device=self.device) < lengths[:, None])).sum(-1)
+
+    @property
+    def end_tokens(self) -> list[int]:
+        """Tokens that end a reply."""
+        ends = getattr(self.module, "generation_config", None) and self.module.generation_config.eos_token_id  # type: ignore[union-attr]
+        listed = ends if isinstance(ends, list) else [ends] if ends is not None else []
+        return sorted({*listed, self.tokenizer.eos_token_id})
+
     def reply(self, prompts: Sequence[Prompt], max_new_tokens: int = 256) -> list[str]:
         """Greedy replies."""
-        batch = self.encode(prompts)
-        made = self.module.generate(  # type: ignore[operator]
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, max_new_tokens=max_new_tokens, do_sample=False
-        )
-        return [text.strip() for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]
+        with torch.inference_mode():
+            return self.greedy(self.prefill(self.encode(prompts)), max_new_tokens)

@@ -27,10 +27,11 @@ def analyze(chosen: settings.Analyze) -> Selection:
     corridor = open_corridor(chosen, run.folder)
     rows = sample([row for row in corridor.data.utterances if row.split in chosen.splits], chosen.limit, chosen.seed)
     rows = corridor.listen(rows, chosen.batch)
-    spoken = collect(
-        corridor.model, [Prompt(audio=corridor.heard[row.id], system=chosen.system) for row in rows], chosen.batch, bar("speech")
-    )
-    written = collect(corridor.model, [Prompt(text=row.text, system=chosen.system) for row in rows], chosen.batch, bar("text only"))
+    asked = [Prompt(audio=corridor.heard[row.id], system=chosen.system) for row in rows]
+    replies = [row.content_reply for row in rows if row.content_reply]
+    spoken = collect(corridor.model, asked, replies if len(replies) == len(rows) else None, chosen.batch, bar("speech"))
+    texts = [Prompt(text=row.text, system=chosen.system) for row in rows]
+    written = collect(corridor.model, texts, None, chosen.batch, bar("text only"))
 
     layers = [
         *probes(spoken, rows, "probe", chosen),
@@ -115,7 +116,7 @@ def minimal_pairs(rows: Sequence[Utterance]) -> dict[str, list[tuple[int, int]]]
 
 
 def logit_lens(pooled: Pooled, rows: Sequence[Utterance], chosen: settings.Analyze) -> Iterator[LayerScore]:
-    """Agreement@3 with the final layer's top-1 at the last position."""
+    """Agreement@3 with the final layer's top-1 where the reply is written."""
     for layer, values in zip(pooled.layers, pooled.lens.numpy(), strict=True):
         yield _row(str(layer), "logit-lens", "", values, [row.text for row in rows], chosen)
 
@@ -126,16 +127,19 @@ def patching(corridor: Corridor, rows: Sequence[Utterance], chosen: settings.Ana
         some = [pair for pair in pairs if rows[pair[0]].reply != rows[pair[1]].reply][: chosen.patch_pairs]
         if not some:
             continue
-        contrasts = [
-            Contrast(*(Prompt(audio=corridor.heard[rows[i].id], system=chosen.system) for i in pair), *(rows[i].reply or "" for i in pair))
-            for pair in some
-        ]
+        contrasts = [contrast(corridor, rows[i], rows[j], chosen.system) for i, j in some]
         shift, texts = patch(corridor.model, contrasts), [rows[i].text for i, _ in some]
         to_row = partial(_row, attribute=category, clusters=texts, chosen=chosen)
         layers = ("projector.0", *(f"language_model.{i}" for i in range(len(shift.patched) - 1)))
         for layer, values in zip(layers, shift.patched.numpy(), strict=True):
             yield to_row(layer, "patching", values=values)
         yield to_row("all", "patching", values=shift.full.numpy())
+
+
+def contrast(corridor: Corridor, giver: Utterance, receiver: Utterance, system: str) -> Contrast:
+    """A minimal pair as it is patched."""
+    one, other = (Prompt(audio=corridor.heard[row.id], system=system) for row in (giver, receiver))
+    return Contrast(one, other, giver.reply or "", receiver.reply or "")
 
 
 def _row(layer: str, analysis: str, attribute: str, values: np.ndarray, clusters: Sequence[str], chosen: settings.Analyze) -> LayerScore:

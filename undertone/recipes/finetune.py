@@ -5,12 +5,14 @@ output of the last adapted layer; a share of attribute-free queries is replayed;
 """
 
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
 from undertone.models.base import LayerRef
 from undertone.progress import bar
 from undertone.recipes.opening import open_corridor
+from undertone.records import Score
 from undertone.run import Run, open_run, write_rows
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder, Schedule, Trained, train
@@ -49,9 +51,7 @@ def finetune(chosen: settings.Finetune) -> Path:
     )
     adapted.save_pretrained(adapter)
     parameters = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
-    write_rows(
-        run.folder / "scores.jsonl", scores(run, chosen, trained, parameters, time.monotonic() - began, [str(layer) for layer in layers])
-    )
+    write_rows(run.folder / "scores.jsonl", costs(run, layers, trained, parameters, time.monotonic() - began))
     return adapter
 
 
@@ -69,26 +69,30 @@ def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
     )
 
 
-def tensorboard(folder: Path):  # type: ignore[no-untyped-def]
+def tensorboard(folder: Path) -> Callable[[Mapping[str, float], int], None]:
     """A logger of scalars for TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(folder)
+    writer = SummaryWriter(folder)  # type: ignore[no-untyped-call]
 
-    def log(values, step):  # type: ignore[no-untyped-def]
+    def log(values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            writer.add_scalar(name, value, step)
-        writer.flush()
+            writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+        writer.flush()  # type: ignore[no-untyped-call]
 
     return log
 
 
-def scores(run: Run, chosen: settings.Finetune, trained: Trained, parameters: int, seconds: float, layers: list[str]):  # type: ignore[no-untyped-def]
-    """What training cost and what the heads reached on dev."""
-    details = {"layers": ",".join(layers), "steps": trained.progress.step, "best_step": trained.progress.best_step}
+def costs(run: Run, layers: Sequence[LayerRef], trained: Trained, parameters: int, seconds: float) -> Iterator[Score]:
+    """What training cost, and what the heads reached on dev."""
+    details = {
+        "layers": ",".join(str(layer.index) for layer in layers),
+        "steps": trained.progress.step,
+        "best_step": trained.progress.best_step,
+    }
     yield run.score("cost", "trainable_parameters", "all", parameters, 1, details=details)
     yield run.score("cost", "seconds", "all", seconds, 1, details=details)
-    yield run.score("cost", "dev_loss", "all", trained.progress.best, 1, details=details)
+    yield run.score("cost", "dev_loss", "all", trained.progress.best, trained.dev, details=details)
     if trained.category_accuracy is not None:
-        yield run.score("adch", "accuracy", "category", trained.category_accuracy, 1, details={"split": "dev"})
-        yield run.score("adch", "accuracy", "attribute", trained.attribute_accuracy, 1, details={"split": "dev"})
+        yield run.score("adch", "accuracy", "category", trained.category_accuracy, trained.dev, details={"split": "dev"})
+        yield run.score("adch", "accuracy", "attribute", trained.attribute_accuracy, trained.dev, details={"split": "dev"})

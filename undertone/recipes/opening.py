@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from undertone.audio import BadSound, Wave
 from undertone.models import open_model
@@ -54,7 +54,7 @@ def read_data(settings: Model, rejected: Journal) -> Data:
     if settings.data.is_dir() or not settings.data.suffix:
         return read_folder(settings.data)
     kind = guess(settings.data)
-    columns = {"columns": settings.columns} if kind == "csv" else {}
+    columns: dict[str, Any] = {"columns": settings.columns} if kind == "csv" else {}
     found = read_corpus(kind, settings.data, strict=settings.strict, **columns)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)

@@ -31,7 +31,7 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     work = jobs(plan(queries, chosen, speaker.renders))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
-    done = {row.id for row in [*kept.rows(Utterance), *rejected.rows(Rejected)]}
+    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:

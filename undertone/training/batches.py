@@ -44,7 +44,8 @@ class Mixture:
 
     def _at(self, name: str, position: int) -> Utterance:
         group = self._groups[name]
-        return group[self._order(name, position // len(group))[position % len(group)]]
+        order: np.ndarray = self._order(name, position // len(group))
+        return group[int(order[position % len(group)])]
 
     def _shuffled(self, name: str, lap: int) -> np.ndarray:
         return np.random.default_rng((self._seed, lap, list(self._groups).index(name))).permutation(len(self._groups[name]))

@@ -37,7 +37,7 @@ class FeatureStore:
         from safetensors import safe_open
 
         handle = safe_open(shard, "pt")
-        self._open |= dict.fromkeys(handle.keys(), handle)
+        self._open |= dict.fromkeys(list(handle.keys()), handle)  # type: ignore[no-untyped-call]
 
     def __contains__(self, name: str) -> bool:
         return name in self._open
@@ -71,7 +71,7 @@ class FeatureStore:
             return {}
         batch = self._model.encode([Prompt(audio=sound) for sound in waves.values()])
         counts = self._model.audio_mask(batch).sum(-1).tolist()
-        return {name: part.cpu().clone() for name, part in zip(waves, self._model.listen(batch).split(counts), strict=True)}
+        return {name: part.cpu().clone() for name, part in zip(waves, torch.split(self._model.listen(batch), counts), strict=True)}
 
     def _write(self, made: dict[str, Tensor]) -> None:
         from safetensors.torch import save_file

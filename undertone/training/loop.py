@@ -38,9 +38,11 @@ class Schedule(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """How training ended: progress, and the ADCH's accuracy on dev per level (None without a head)."""
+    """How training ended: progress, clips of the dev split that have a category, and the ADCH's accuracy on them per level (None
+    without a head)."""
 
     progress: Progress
+    dev: int
     category_accuracy: float | None
     attribute_accuracy: float | None
 
@@ -102,7 +104,7 @@ def train(
     if best.exists():
         checkpoint.load(best, parameters, optimizer)
     final = validate(objective, dev, encode, schedule.batch_size)
-    return Trained(done, final.get("category_accuracy"), final.get("attribute_accuracy"))
+    return Trained(done, encode.sizes(dev).clips, final.get("category_accuracy"), final.get("attribute_accuracy"))
 
 
 def _step(
