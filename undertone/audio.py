@@ -43,6 +43,10 @@ class BadSound(ValueError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.reason = reason
+        self._path = path
+
+    def __reduce__(self) -> tuple[type["BadSound"], tuple[Path, str]]:
+        return BadSound, (self._path, self.reason)
 
 
 @dataclass

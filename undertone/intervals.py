@@ -21,8 +21,9 @@ def clustered_mean(values: ArrayLike, clusters: Sequence[Hashable], resamples: i
     array = np.asarray(values, dtype=float)
     if not len(array):
         return Estimate(None, None, None, 0)
-    means = bootstrap_means(array[None], clusters, resamples, seed)[0]
-    low, high = np.percentile(means, [2.5, 97.5]) if resamples else (array.mean(), array.mean())
+    if not resamples:
+        return Estimate(float(array.mean()), None, None, len(array))
+    low, high = np.percentile(bootstrap_means(array[None], clusters, resamples, seed)[0], [2.5, 97.5])
     return Estimate(float(array.mean()), float(low), float(high), len(array))
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertone.records import BrokenRow, R, Row, Score, read_rows, to_line
+from undertone.records import BrokenRow, R, Row, Score, parse_json, read_rows, to_line
 
 PACKAGES = ("undertone", "torch", "transformers", "peft", "accelerate", "safetensors", "numpy", "soundfile", "soxr", "espeakng-loader")
 
@@ -32,15 +32,27 @@ class Run(NamedTuple):
 def open_run(folder: Path, name: str, settings: dict[str, Any], seed: int) -> Run:
     """Make or reopen a run folder. A folder that holds another settings file is refused: results of two settings never mix."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "settings.json"
-    wanted = json.dumps(settings, indent=2, default=str, sort_keys=True) + "\n"
-    if kept.exists() and kept.read_text() != wanted:
-        changed = sorted(key for key in settings if json.loads(kept.read_text()).get(key) != json.loads(wanted)[key])
-        raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
-    if not kept.exists():
+    kept, results = folder / "settings.json", {path.name for path in folder.iterdir()} - {"settings.json", "provenance.json"}
+    if kept.exists() and results:
+        old, new = (_material(parse_json(text, str(kept))) for text in (kept.read_text(), json.dumps(settings, default=str)))
+        if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
+            raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
+    if not kept.exists() or not results:
         write_atomic(folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
-        write_atomic(kept, wanted)
+    write_atomic(kept, json.dumps(settings, indent=2, default=str, sort_keys=True) + "\n")
     return Run(folder, name, seed, commit())
+
+
+IMMATERIAL = frozenset(
+    {"device", "batch", "workers", "strict", "concurrency", "attempts", "timeout", "max_tokens_spent", "base_url", "key_variable"}
+)
+"""Settings that change how the work is done, not what comes of it: a run may go on with others."""
+
+
+def _material(table: Any) -> Any:
+    if not isinstance(table, dict):
+        return table
+    return {key: _material(value) for key, value in table.items() if key not in IMMATERIAL}
 
 
 def commit() -> str:

@@ -99,8 +99,6 @@ class Model(Settings):
     """embedded undertone-tiny, a local folder, or a hub name such as Qwen/Qwen2.5-Omni-7B"""
     family: str = ""
     """model family; empty: read from the checkpoint's config"""
-    adapter: Path | None = None
-    """folder of a PEFT adapter to put on the model"""
     device: str = ""
     """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
@@ -122,6 +120,8 @@ class Analyze(Model):
 
     out: Path = Path("runs/analyze")
     """run folder"""
+    adapter: Path | None = None
+    """folder of a PEFT adapter to put on the model"""
     splits: list[Literal["train", "dev", "test"]] = ["train"]
     """splits whose clips are analysed"""
     limit: int = Field(1200, ge=0)
@@ -174,7 +174,7 @@ class Finetune(Model):
     epochs: float = Field(10.0, gt=0)
     """passes over the training split where steps is 0"""
     batch_size: int = Field(32, ge=1)
-    """clips per optimiser step and process"""
+    """clips per optimiser step, over all processes"""
     accumulate: int = Field(1, ge=1)
     """parts into which a batch is cut to save memory"""
     learning_rate: float = Field(1e-3, gt=0)
@@ -200,6 +200,8 @@ class Evaluate(Model):
 
     out: Path = Path("runs/evaluate")
     """run folder"""
+    adapter: Path | None = None
+    """folder of a PEFT adapter to put on the model"""
     name: str = "vanilla"
     """what this run is called in every score"""
     split: Literal["train", "dev", "test"] = "test"
@@ -216,6 +218,8 @@ class Evaluate(Model):
     """ask without audio, with another rendering's audio, or with the true note in words"""
     strength: float = Field(1.0, ge=0)
     """scale of the adapter: 0 vanilla, 1 as trained"""
+    against: Path | None = None
+    """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
     preference: bool = True
     """also score the judge-free preference"""
     max_new_tokens: int = Field(24, ge=1)
@@ -233,6 +237,8 @@ class Ask(Model):
 
     clip: str = ""
     """sound file"""
+    adapter: Path | None = None
+    """folder of a PEFT adapter: also print the reply with it"""
     max_new_tokens: int = Field(64, ge=1)
     """longest reply, in tokens"""
 

@@ -53,7 +53,7 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert program(tmp_path / "one", 5, 12, dropout=0.0).returncode == 0
-    two = program(tmp_path / "two", 5, 6, dropout=0.0, processes=2)
+    two = program(tmp_path / "two", 5, 12, dropout=0.0, processes=2)
     assert two.returncode == 0, two.stderr[-2000:]
     one, both = (train_losses(json.loads((tmp_path / name / "log.json").read_text())) for name in ("one", "two"))
     assert both == pytest.approx(one, rel=1e-4)

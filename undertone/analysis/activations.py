@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
+from undertone.training.heads import mean_over
 
 
 class Pooled(NamedTuple):
@@ -40,7 +41,7 @@ def collect(
         with recording(model) as seen:
             model.hidden(chosen)
         where = _pooled_positions(model, chosen)
-        states.append(torch.stack([_mean(layer, where) for layer in seen]).cpu())
+        states.append(torch.stack([mean_over(layer, where) for layer in seen]).cpu())
         lens.append(_agreement(model, seen, _writing(chosen)).cpu())
     return Pooled(layers, torch.cat(states, 1), torch.cat(lens, 1))
 
@@ -83,11 +84,6 @@ def _writing(batch: Batch) -> Tensor:
     writing[:, :-1] = batch.labels[:, 1:] != IGNORED
     writing[:, -1] |= ~writing.any(-1)
     return writing
-
-
-def _mean(states: Tensor, where: Tensor) -> Tensor:
-    weights = where.to(states.dtype)
-    return ((states * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)).float()
 
 
 def _agreement(model: SpeechLM, seen: Sequence[Tensor], where: Tensor, top: int = 3) -> Tensor:

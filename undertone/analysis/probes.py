@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undertone.records import Utterance
+
 
 def speaker_folds(speakers: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
     """Fold number of each clip; all clips of a speaker share one."""
@@ -34,6 +36,14 @@ def probe(states: Tensor, labels: Sequence[int], folds: NDArray[np.int64], stren
     predicted = (torch.einsum("lfcw,lfwk->lfck", x, _fit(x, target, kept, strength))).argmax(-1)
     held = predicted[:, torch.searchsorted(torch.as_tensor(np.unique(folds)), torch.as_tensor(folds)), torch.arange(len(target))]
     return (held == target).numpy()
+
+
+def askable(rows: Sequence[Utterance], attribute: str) -> list[int]:
+    """Indices of the rows of which `attribute` may be asked. A child's gender is hardly audible (FIELD), so gender is asked of adults;
+    and since gender pairs are therefore always adults, age is not asked of them: their words alone would tell it."""
+    left_out = {"gender": lambda row: row.attributes.get("age") == "child", "age": lambda row: row.category == "gender"}
+    out = left_out.get(attribute, lambda _: False)
+    return [i for i, row in enumerate(rows) if attribute in row.attributes and not out(row)]
 
 
 class Linear(NamedTuple):

@@ -19,6 +19,15 @@ from undertone.records import LayerScore
 
 PREFIX = "language_model."
 
+_NEEDS = {
+    "attribute-conditioned": "the data has no minimal pairs (field pair)",
+    "intent": "the data has fewer than two topics (field topic)",
+    "same-content": "no two speakers say the same (fields intent, speaker)",
+    "different-content": "all clips say the same (field intent)",
+    "logit-lens": "there are no clips",
+}
+"""What an analysis is missing where it gave no row."""
+
 
 class Selection(NamedTuple):
     """Layer ranges of the language model, first and last inclusive, and the reasons in words."""
@@ -45,9 +54,9 @@ def curves(rows: Sequence[LayerScore]) -> Mapping[tuple[str, str], Curve]:
 def select(rows: Sequence[LayerScore]) -> Selection:
     """The ranges that the rows speak for; ValueError names an analysis that is missing."""
     known = curves(rows)
-    for needed in ("attribute-conditioned", "intent", "same-content", "different-content", "logit-lens"):
+    for needed in _NEEDS:
         if not any(analysis == needed for analysis, _ in known):
-            raise ValueError(f"selection needs the analysis {needed!r}, which layers.jsonl lacks: run undertone analyze again")
+            raise ValueError(f"no layer ranges without the analysis {needed!r}: {_NEEDS[needed]}; layers.jsonl holds the rest")
     voice = _scaled(1 - np.mean([curve for (analysis, _), curve in known.items() if analysis == "attribute-conditioned"], axis=0))
     gap = known["same-content", ""] - known["different-content", ""]
     meaning = _scaled((_scaled(known["intent", ""]) + _scaled(gap)) / 2)
@@ -88,5 +97,10 @@ def _evidence(
         if analysis == "probe":
             said.append(
                 f"A linear probe reads {attribute} at every layer with {curve.min():.2f} to {curve.max():.2f}: alone it decides nothing."
+            )
+        if analysis == "patching":
+            said.append(
+                f"Patching the other voice in moves the choice between the two right {attribute} replies by {curve[0]:.2f} nats at layer 0 "
+                f"and by {curve[-1]:.2f} at layer {len(curve) - 1}; whole passes lie {known['patching-full', attribute][0]:.2f} apart."
             )
     return tuple(said)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from undertone.analysis.probes import Linear, fit
+from undertone.analysis.probes import Linear, askable, fit
 from undertone.attributes import ATTRIBUTES, note
 from undertone.records import Utterance
 
@@ -14,11 +14,11 @@ Heard = Callable[[str], Tensor]
 
 
 def fit_speakers(rows: Sequence[Utterance], heard: Heard) -> Mapping[str, Linear]:
-    """One classifier per attribute that the rows hold at least two values of; gender is learnt from adults only."""
+    """One classifier per attribute that the rows hold at least two values of."""
     pooled = torch.stack([heard(row.id).float().mean(0) for row in rows])
     fitted = {}
     for name, attribute in ATTRIBUTES.items():
-        keep = [i for i, row in enumerate(rows) if name in row.attributes and (name != "gender" or row.attributes.get("age") != "child")]
+        keep = askable(rows, name)
         labels = [attribute.names.index(rows[i].attributes[name]) for i in keep]
         if len(set(labels)) > 1:
             fitted[name] = fit(pooled[keep], labels)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from undertone.intervals import Estimate, clustered_mean
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance
+from undertone.text import normalise
 
 MakeScore = Callable[..., Score]
 """`Run.score`: (suite, metric, group, value, n, **more) → Score."""
@@ -50,15 +51,24 @@ def preference_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, s
 
 
 def exact_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
-    """Share of replies that are the right one to the letter, case and white space aside."""
+    """Share of replies that are the right one to the letter, case, punctuation and white space aside."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply is not None]):
-        right = [same(row.reply.text, row.utterance.reply or "") for row in members]
+        right = [_right(row) for row in members]
         yield _row(score, suite, "exact", group, clustered_mean(right, [row.utterance.text for row in members], resamples, seed))
 
 
-def same(one: str, other: str) -> bool:
-    """Equal but for case and white space."""
-    return one.lower().split() == other.lower().split()
+def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
+    """How much rarer the right reply became, utterance by utterance, per suite: paired, so noise that both runs share cancels."""
+    known = {row.utterance.id: _right(row) for row in before}
+    for suite, group, members in _cells([row for row in after if row.utterance.id in known and row.utterance.reply is not None]):
+        if group == "all":
+            drops = [known[row.utterance.id] - _right(row) for row in members]
+            texts = [row.utterance.text for row in members]
+            yield _row(score, suite, "exact_drop", group, clustered_mean(drops, texts, resamples, seed))
+
+
+def _right(row: Asked) -> int:
+    return int(normalise(row.reply.text) == normalise(row.utterance.reply or ""))
 
 
 def _cells(rows: Sequence[Asked]) -> Iterator[tuple[str, str, Sequence[Asked]]]:

@@ -25,6 +25,8 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
 
     logging.disable_progress_bar()
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if place.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {place!r} asked for, but PyTorch finds no GPU here; leave device empty or write cpu")
     half = place.startswith("cuda") and torch.cuda.is_bf16_supported()
     number = getattr(torch, dtype) if dtype else torch.bfloat16 if half else torch.float32
     checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name

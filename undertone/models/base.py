@@ -271,7 +271,7 @@ class SpeechLM(ABC):
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
         hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
-        asked.cache.crop(asked.mask.shape[1])
+        asked.cache.crop(-ids.shape[1])
         scores = self.lm_head(hidden).float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
         return (scores * (torch.arange(ids.shape[1], device=self.device) < lengths[:, None])).sum(-1)
 

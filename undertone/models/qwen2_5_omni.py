@@ -33,7 +33,12 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
     def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
 
-        module = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype)
+        module, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype, output_loading_info=True)
+        if found["missing_keys"]:
+            some = ", ".join(sorted(found["missing_keys"])[:3])
+            raise ValueError(
+                f"model {checkpoint}: the checkpoint is not whole, {len(found['missing_keys'])} weights are missing ({some} …)"
+            )
         return cls(module.to(device), AutoTokenizer.from_pretrained(checkpoint), WhisperFeatureExtractor.from_pretrained(checkpoint))
 
     @classmethod

@@ -8,7 +8,7 @@ from undertone import settings
 from undertone.attributes import note
 from undertone.evaluation.cascade import fit_speakers, spoken_note
 from undertone.evaluation.judges import open_judge
-from undertone.evaluation.metrics import Asked, exact_scores, pa_scores, preference_scores
+from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_scores, preference_scores
 from undertone.evaluation.replies import Ask, ask
 from undertone.models.base import Prompt
 from undertone.progress import bar
@@ -81,10 +81,14 @@ def judged(chosen: settings.Evaluate, run: Run, rows: Sequence[Utterance], repli
 
 def scored(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked]) -> Iterator[Score]:
     """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
-    details = {"system": chosen.system, "strength": chosen.strength, "judge": chosen.judge, "model": chosen.model}
+    details = {name: getattr(chosen, name) for name in ("model", "system", "strength", "judge")}
     for family in (pa_scores, preference_scores, exact_scores):
         for score in family(asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
             if not chosen.control:
                 yield score
             elif score.group == "all":
                 yield score.model_copy(update={"suite": f"control/{chosen.control}", "group": score.suite.removeprefix("pa/")})
+    if chosen.against is not None:
+        earlier = {row.utterance_id: row for row in read_rows(chosen.against / "replies.jsonl", Reply)}
+        before = [row._replace(reply=earlier[row.utterance.id]) for row in asked if row.utterance.id in earlier]
+        yield from exact_drop(before, asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed)

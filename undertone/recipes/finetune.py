@@ -35,7 +35,7 @@ def finetune(chosen: settings.Finetune) -> Path:
 
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
-    head = layers[-1] if chosen.adch.layer is None else LayerRef("language_model", chosen.adch.layer)
+    head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
     began = time.monotonic()

@@ -1,6 +1,8 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
 from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +36,8 @@ class Corridor(NamedTuple):
             except BadSound as error:
                 if self.strict:
                     raise
-                self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+                if row.id not in {known.id for known in self.rejected.rows(Rejected)}:
+                    self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
                 return None
 
         self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
@@ -46,13 +49,24 @@ def open_corridor(settings: Model, folder: Path) -> Corridor:
     rejected = Journal(folder / "rejected.jsonl")
     data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
-    return Corridor(model, data, FeatureStore(data.folder / ".features", model), rejected, settings.strict)
+    store = FeatureStore(data.folder / ".features", model, partial(_sound_key, data.folder))
+    return Corridor(model, data, store, rejected, settings.strict)
+
+
+def _sound_key(folder: Path, row: Utterance) -> str:
+    """Changes with the file: two manifests may use one id for two sounds, and a clip may be recorded again."""
+    path = folder / row.file_name
+    stat = path.stat() if path.exists() else None
+    made_of = (row.id, row.file_name, stat and stat.st_size, stat and stat.st_mtime_ns)
+    return sha256(repr(made_of).encode()).hexdigest()[:24]
 
 
 def read_data(settings: Model, rejected: Journal) -> Data:
     """A data folder, or one's own manifest (`messages` JSONL, CSV)."""
     if settings.data.is_dir() or not settings.data.suffix:
         return read_folder(settings.data)
+    if not settings.data.exists():
+        raise FileNotFoundError(f"{settings.data}: no such data folder or manifest; set --data")
     kind = guess(settings.data)
     columns: dict[str, Any] = {"columns": settings.columns} if kind == "csv" else {}
     found = read_corpus(kind, settings.data, strict=settings.strict, **columns)

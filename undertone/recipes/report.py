@@ -46,6 +46,8 @@ def _at(table: Any, name: str) -> Any:
 
 def _flag(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
+    if isinstance(value, Mapping) and name in ("train", "dev", "test"):  # tables with a default have a flag a key
+        return " ".join(f"--{flag}.{key} {count}" for key, count in value.items())
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
     words = (

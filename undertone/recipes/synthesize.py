@@ -40,6 +40,10 @@ def synthesize(chosen: settings.Synthesize) -> Path:
         rejected.append(rendered.rejected)
 
     rows = list({row.id: row for row in kept.rows(Utterance)}.values())
+    place = {name: i for i, name in enumerate(name for job in work for name in ids(job, speaker))}
+    rows.sort(key=lambda row: place[row.id])  # threads finish in any order
+    if not rows:
+        raise ValueError(f"{run.folder}: every clip was rejected; the first because {rejected.rows(Rejected)[0].reason}")
     turned_away = list({row.id: row for row in rejected.rows(Rejected)}.values())
     write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic"))
     print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")

@@ -11,8 +11,8 @@ PREFIX = "control/"
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "text-only": "the words typed, no voice: nothing but the words can be used",
-        "shuffled-audio": "another voice saying the same words: only the wrong voice can be used",
-        "oracle-label": "the words typed with the true speaker note: what is reached when the voice need not be heard",
+        "shuffled-audio": "in every second pair the two voices change places: the voice no longer tells the speaker",
+        "oracle-label": "the voice with the true speaker note in words: what is reached when the voice need not be heard",
     }
 )
 CEILINGS = ("oracle-label",)

@@ -65,6 +65,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "pa_score": Metric("PA-score", "mean verdict: +1 suits the speaker, 0 suits anyone, −1 suits the other voice", signed),
         "pa_rate": Metric("PA-rate", "share of replies that suit the speaker", percent),
         "exact": Metric("Exact", "share of replies right to the letter", percent),
+        "exact_drop": Metric("Lost", "share of replies that were right before and are no longer, less those won, in pairs", percent, -1),
         "accuracy": Metric("Accuracy", "share of clips classified right", percent),
         "preference": Metric("Preference", "share of voices whose right reply the model itself finds likelier; no judge", percent),
         "p_plus": Metric("p₊", "share of replies that suit the speaker", percent),

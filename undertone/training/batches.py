@@ -11,8 +11,7 @@ from undertone.records import CONTENT, Utterance
 class Mixture:
     """Draws batches by category: `replay` is the share of attribute-free clips, `weights` scale the other categories' shares.
 
-    Each category is walked in a fresh random order, again and again; within a batch the shares are exact up to rounding, and what
-    rounding leaves over moves from step to step.
+    Each category is walked in a fresh random order, again and again.
     """
 
     def __init__(self, rows: Sequence[Utterance], replay: float, weights: Mapping[str, float], seed: int) -> None:
@@ -27,20 +26,26 @@ class Mixture:
         share = {name: weight / sum(paired.values()) * (1 - replay * (CONTENT in self._groups)) for name, weight in paired.items()}
         self._share = share | ({CONTENT: replay} if CONTENT in self._groups else {})
         self._seed = seed
+        self._drawn: dict[int, list[list[int]]] = {}
         self._order = lru_cache(maxsize=64)(self._shuffled)
 
     def batch(self, step: int, size: int) -> list[Utterance]:
-        """The clips of a step; between steps a and b a category gives exactly round(b · share) − round(a · share) · size clips."""
-        rows, names = [], list(self._share)
-        edges = np.cumsum([self._share[name] for name in names]) * size
-        for name, high, low in zip(names, edges, [0.0, *edges[:-1]], strict=True):
-            first, last = self._count(step, high - low), self._count(step + 1, high - low)
-            rows += [self._at(name, i) for i in range(first, last)]
-        return rows
+        """The `size` clips of a step, shares exact on average: systematic sampling, one random offset a step."""
+        counts, before = self._counts(step, size), self._until(step, size)
+        return [self._at(name, start + i) for name, start, count in zip(self._share, before, counts, strict=True) for i in range(count)]
 
-    @staticmethod
-    def _count(step: int, per_step: float) -> int:
-        return round(step * per_step)
+    def _counts(self, step: int, size: int) -> list[int]:
+        edges = np.minimum(np.cumsum(list(self._share.values())), 1.0)
+        edges[-1] = 1.0
+        offset = np.random.default_rng((self._seed, 1, step)).random()
+        return np.diff(np.floor(edges * size + offset), prepend=np.floor(offset)).astype(int).tolist()
+
+    def _until(self, step: int, size: int) -> list[int]:
+        """Clips drawn of each category before `step`."""
+        known = self._drawn.setdefault(size, [[0] * len(self._share)])
+        while len(known) <= step:
+            known.append([a + b for a, b in zip(known[-1], self._counts(len(known) - 1, size), strict=True)])
+        return known[step]
 
     def _at(self, name: str, position: int) -> Utterance:
         group = self._groups[name]

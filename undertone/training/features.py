@@ -5,7 +5,6 @@ them. A shard is written whole or not at all, so a killed run goes on behind its
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,34 +16,44 @@ from torch import Tensor
 
 from undertone.models.base import Prompt, SpeechLM
 from undertone.records import Utterance
+from undertone.run import write_atomic
 
 FRONT_END = 1
 """Version of the way from wave to tower; a change here makes every stored feature stale."""
 
 
-class FeatureStore:
-    """Audio embeddings by utterance id, each (tokens, width)."""
+Key = Callable[[Utterance], str]
+"""What a clip is stored under: another sound must give another key."""
 
-    def __init__(self, folder: Path, model: SpeechLM) -> None:
+
+class FeatureStore:
+    """Audio embeddings by utterance id, each (tokens, width), for the rows that `fill` was given."""
+
+    def __init__(self, folder: Path, model: SpeechLM, key: Key = lambda row: row.id) -> None:
         self.folder = folder / fingerprint(model)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._model = model
+        self._model, self._key = model, key
         self._open: dict[str, Any] = {}
+        self._keys: dict[str, str] = {}
         for shard in sorted(self.folder.glob("*.safetensors")):
             self._read(shard)
 
     def _read(self, shard: Path) -> None:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        handle = safe_open(shard, "pt")
-        self._open |= dict.fromkeys(list(handle.keys()), handle)  # type: ignore[no-untyped-call]
+        try:
+            handle = safe_open(shard, "pt")
+        except SafetensorError as error:
+            raise OSError(f"{shard}: no whole feature shard ({error}); delete the file") from None
+        self._open |= dict.fromkeys(list(handle.keys()), handle)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._open
+        return self._keys.get(name) in self._open
 
     def __getitem__(self, name: str) -> Tensor:
         """(tokens, width), in the model's dtype."""
-        return self._open[name].get_tensor(name)  # type: ignore[no-any-return]
+        key = self._keys[name]
+        return self._open[key].get_tensor(key)  # type: ignore[no-any-return]
 
     def fill(
         self,
@@ -55,6 +64,7 @@ class FeatureStore:
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> None:
         """Compute what is missing, `batch` clips at a time. Where `wave` gives None the clip is left out."""
+        self._keys |= {row.id: self._key(row) for row in utterances}
         missing = [row for row in utterances if row.id not in self]
         for start in progress(range(0, len(missing), shard)):
             rows = missing[start : start + shard]
@@ -66,21 +76,19 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _listen(self, rows: Sequence[Utterance], wave: Callable[[Utterance], NDArray[np.float32] | None]) -> dict[str, Tensor]:
-        waves = {row.id: sound for row in rows if (sound := wave(row)) is not None}
+        waves = {self._keys[row.id]: sound for row in rows if (sound := wave(row)) is not None}
         if not waves:
             return {}
         batch = self._model.encode([Prompt(audio=sound) for sound in waves.values()])
         counts = self._model.audio_mask(batch).sum(-1).tolist()
-        return {name: part.cpu().clone() for name, part in zip(waves, torch.split(self._model.listen(batch), counts), strict=True)}
+        return {key: part.cpu().clone() for key, part in zip(waves, torch.split(self._model.listen(batch), counts), strict=True)}
 
     def _write(self, made: dict[str, Tensor]) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        name = hashlib.sha256("".join(made).encode()).hexdigest()[:16]
-        beside = self.folder / f".{name}.{os.getpid()}"
-        save_file(made, beside)
-        beside.replace(self.folder / f"{name}.safetensors")
-        self._read(self.folder / f"{name}.safetensors")
+        shard = self.folder / f"{hashlib.sha256(''.join(made).encode()).hexdigest()[:16]}.safetensors"
+        write_atomic(shard, save(made))
+        self._read(shard)
 
 
 def fingerprint(model: SpeechLM) -> str:

@@ -66,6 +66,6 @@ class Adch(nn.Module):
 
 
 def mean_over(states: Tensor, where: Tensor) -> Tensor:
-    """(clip, width) mean of `states` (clip, token, width) over the positions in `where` (clip, token)."""
-    weights = where.to(states.dtype)[..., None]
-    return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+    """(clip, width) float32 mean of `states` (clip, token, width) over the positions in `where` (clip, token)."""
+    weights = where.float()[..., None]  # counts above 256 are not exact in bfloat16
+    return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,6 +1,7 @@
 """One training loop for PE-FT and its baselines: AdamW, cosine, clipping, accumulation, dev checks, resume; Accelerate underneath."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,28 +80,28 @@ def train(
     from accelerate import Accelerator
 
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no")
-    wrapped = accelerator.prepare(objective.to(accelerator.device))
+    accelerator = Accelerator(cpu=encode.model.device.type == "cpu")
+    wrapped = accelerator.prepare_model(objective, device_placement=False)
     parameters = {name: value for name, value in objective.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(parameters.values(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    last, best = folder / f"last-{accelerator.process_index}.safetensors", folder / "best.safetensors"
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
     done = checkpoint.load(last, parameters, optimizer) if last.exists() else Progress(0, math.inf, 0)
+    began, spent = time.monotonic(), done.seconds
     objective.adapted.train()
     for step in progress(range(done.step, schedule.steps)):
-        rows = mixture.batch(step, schedule.batch_size * accelerator.num_processes)
-        sums = _step(accelerator, wrapped, optimizer, rows, encode, schedule, step)
+        sums = _step(accelerator, wrapped, optimizer, mixture, encode, schedule, step)
         if accelerator.is_main_process:
             log({f"train/{name}": value for name, value in sums.items()}, step)
         if (step + 1) % schedule.check_every == 0 or step + 1 == schedule.steps:
             checked = validate(objective, dev, encode, schedule.batch_size)
             better = checked["sft"] < done.best
-            done = Progress(step + 1, min(done.best, checked["sft"]), step + 1 if better else done.best_step)
+            seconds = spent + time.monotonic() - began
+            done = Progress(step + 1, min(done.best, checked["sft"]), step + 1 if better else done.best_step, seconds)
             if accelerator.is_main_process:
                 log({f"dev/{name}": value for name, value in checked.items()}, step)
-                if better:
-                    checkpoint.save(best, parameters, optimizer, done, 0)
-            checkpoint.save(last, parameters, optimizer, done, accelerator.process_index)
-    accelerator.wait_for_everyone()
+                for path in [best] * better + [last]:
+                    checkpoint.save(path, parameters, optimizer, done)
+            accelerator.wait_for_everyone()
     if best.exists():
         checkpoint.load(best, parameters, optimizer)
     final = validate(objective, dev, encode, schedule.batch_size)
@@ -108,19 +109,15 @@ def train(
 
 
 def _step(
-    accelerator: Any,
-    wrapped: Any,
-    optimizer: torch.optim.Optimizer,
-    rows: Sequence[Utterance],
-    encode: Encoder,
-    schedule: Schedule,
-    step: int,
+    accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, mixture: Mixture, encode: Encoder, schedule: Schedule, step: int
 ) -> dict[str, float]:
-    """One optimiser step on the whole batch `rows`, of which this process takes every n-th clip, in `accumulate` parts."""
+    """One optimiser step on the whole batch, of which this process takes every n-th clip, in `accumulate` parts."""
+    rows = mixture.batch(step, schedule.batch_size)
     mine = rows[accelerator.process_index :: accelerator.num_processes]
-    batches = [mine[part :: schedule.accumulate] for part in range(schedule.accumulate)]
-    batches = [part for part in batches if part]
+    batches = [part for i in range(schedule.accumulate) if (part := mine[i :: schedule.accumulate])]
     sizes = encode.sizes(rows)
+    # Dropout depends on the step alone, so a run that was killed goes on as if it had not been.
+    torch.manual_seed(1_000_003 * step + accelerator.process_index)
     optimizer.zero_grad(set_to_none=True)
     sums: dict[str, float] = {"loss": 0.0, "sft": 0.0, "category": 0.0, "attribute": 0.0}
     for part in batches:
@@ -129,6 +126,8 @@ def _step(
         accelerator.backward(losses.total * accelerator.num_processes)
         for name, value in zip(sums, losses[:4], strict=True):
             sums[name] += value.item()
+    if not math.isfinite(sums["loss"]):
+        raise RuntimeError(f"step {step}: the loss is not finite; lower learning_rate or clip")
     norm = accelerator.clip_grad_norm_(wrapped.parameters(), schedule.clip)
     for group in optimizer.param_groups:
         group["lr"] = schedule.learning_rate * schedule.scale(step)

@@ -1,5 +1,6 @@
 """LoRA on chosen language-model layers and nothing else, through PEFT and full module names (METHOD A.3)."""
 
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,13 +67,18 @@ def load_adapter(model: SpeechLM, folder: Path, strength: float = 1.0) -> Any:
     """Put a saved adapter on the model, scaled by `strength`; RuntimeError where it would change nothing."""
     from peft import PeftModel
     from peft.tuners.lora import LoraLayer
+    from safetensors import SafetensorError
 
     if not (folder / "adapter_config.json").exists():
         raise FileNotFoundError(f"{folder}: no adapter_config.json; name the folder that undertone finetune wrote (OUT/adapter)")
-    adapted = PeftModel.from_pretrained(model.module, folder)  # type: ignore[arg-type]
+    try:
+        adapted = PeftModel.from_pretrained(model.module, folder)  # type: ignore[arg-type]
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise OSError(f"{folder}: no whole adapter ({error}); fine-tune again or copy it again") from None
     layers = [module for module in adapted.modules() if isinstance(module, LoraLayer)]
-    if not layers:
-        raise RuntimeError(f"{folder}: the adapter matches no module of this checkpoint; it belongs to another model")
+    wanted = adapted.peft_config["default"].target_modules
+    if not layers or (isinstance(wanted, set) and len(layers) < len(wanted)):
+        raise RuntimeError(f"{folder}: the adapter fits {len(layers)} of its {len(wanted)} modules here; it belongs to another model")
     for layer in layers:
         layer.set_scale("default", strength)
     model.module.eval()

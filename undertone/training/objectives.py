@@ -52,6 +52,7 @@ class PeFt(nn.Module):
         if self.adch is None:
             nothing = sft.new_zeros(())
             return Losses(sft, sft, nothing, nothing, nothing, nothing)
-        sums = self.adch(mean_over(tapped[0], model.audio_mask(batch)), truth)
+        pooled = mean_over(tapped[0], model.audio_mask(batch))
+        sums = self.adch(pooled, Targets(truth.category.to(pooled.device), truth.value.to(pooled.device)))
         category, attribute = sums.category / max(1, sizes.clips), sums.attribute / max(1, sizes.clips)
         return Losses(sft + self.weight * (category + attribute), sft, category, attribute, sums.category_right, sums.attribute_right)
