@@ -26,7 +26,11 @@ test-all: install
 	$(BIN)/pytest -n 2
 
 tiny: install
-	$(BIN)/python scripts/make_tiny
+	$(BIN)/torchrun --nproc-per-node 2 scripts/make_tiny/__main__.py
+
+results: install
+	$(BIN)/python scripts/results.py
+	$(BIN)/python scripts/readme.py
 
 clean:
 	rm -rf .venv runs data

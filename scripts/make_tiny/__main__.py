@@ -1,4 +1,4 @@
-"""Make the embedded models: `python scripts/make_tiny --work DIR`. Three steps, each kept in DIR and not repeated.
+"""Make the embedded models, in as many processes as torchrun starts: `make tiny`. Three steps, each kept in WORK and not repeated.
 
 The weights land in undertone/models/weights as bf16 safetensors, with figures.json beside them.
 """
@@ -6,21 +6,24 @@ The weights land in undertone/models/weights as bf16 safetensors, with figures.j
 import argparse
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import clips
 import speech
 import text
 import torch
+import torch.distributed as dist
 import tower
-from common import is_known, word_table, world
+from clips import Pool
+from common import is_known, rank, wait, word_table, world
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
 from undertone.models import tiny
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.run import commit
-from undertone.speech.writers.grammar import all_queries
+from undertone.speech.writers.grammar import Query, all_queries
 
 
 def fresh_model(seed: int) -> tuple[Qwen2_5Omni, tower.Hearing]:
@@ -29,6 +32,7 @@ def fresh_model(seed: int) -> tuple[Qwen2_5Omni, tower.Hearing]:
     table = model.module.get_input_embeddings().weight
     table.requires_grad_(False).copy_(word_table(seed, *table.shape))
     model.module.model.visual.requires_grad_(False)
+    model.module.model.audio_tower.audio_bos_eos_token.requires_grad_(False)
     return model, tower.Hearing(table.shape[1])
 
 
@@ -50,6 +54,24 @@ def save(model: Qwen2_5Omni, lm: Path, out: Path, figures: dict[str, object]) ->
     (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
+def speak(work: Path, taught: list[Query], asked: list[Query], old: list[int], new: list[int], count: int, seed: int) -> dict[str, Pool]:
+    """All speech that is needed; the first process makes it, the others wait and open it."""
+
+    def made(name: str, queries: list[Query], some: list[int], speakers: range, clips_wanted: int, draw: int) -> Pool:
+        return clips.make(work / f"{name}.f16", queries, some, speakers, clips_wanted, draw, os.cpu_count() or 1)
+
+    if rank():
+        wait()
+    pools = {
+        "train": made("train", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, count, seed),
+        "known": made("test_known", asked, old, clips.HELD_OUT_SPEAKERS, 1000, 1),
+        "new_combinations": made("test_new", asked, new, clips.HELD_OUT_SPEAKERS, 1000, 2),
+    }
+    if not rank():
+        wait()
+    return pools
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/make_tiny"))
@@ -57,26 +79,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=32_000)
     parser.add_argument("--steps", type=int, nargs=3, default=(2400, 3000, 3000), metavar=("TEXT", "TOWER", "SPEECH"))
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=int, default=16, help="speech clips a step and process")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(given.threads)
+    if "RANK" in os.environ:
+        dist.init_process_group("gloo", timeout=timedelta(hours=1))
+        torch.set_num_threads(1)
 
     taught, asked = world(), list(all_queries())
     old = [i for i, query in enumerate(asked) if is_known(query)]
     new = [i for i, query in enumerate(asked) if not is_known(query)]
-    pool = clips.make(
-        given.work / "train.f16", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, given.clips, given.seed, given.threads
-    )
-    tests = {
-        "known": clips.make(given.work / "test_known.f16", asked, old, clips.HELD_OUT_SPEAKERS, 1000, 1, given.threads),
-        "new_combinations": clips.make(given.work / "test_new.f16", asked, new, clips.HELD_OUT_SPEAKERS, 1000, 2, given.threads),
-    }
+    pools = speak(given.work, taught, asked, old, new, given.clips, given.seed)
+    pool = pools.pop("train")
     figures: dict[str, object] = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps)}
 
     if not (given.work / "text.json").exists():
-        (given.work / "text.json").write_text(json.dumps(text.main(given.work, given.seed, given.steps[0], given.batch)))
+        reached = text.main(given.work, given.seed, given.steps[0], given.batch)
+        if rank() == 0:
+            (given.work / "text.json").write_text(json.dumps(reached))
+        wait()
     figures |= json.loads((given.work / "text.json").read_text())
 
     model, hearing = fresh_model(given.seed)
@@ -84,16 +105,20 @@ def main() -> None:
     if not learnt.exists():
         tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
         kept = {"model": model.module.model.audio_tower.state_dict(), "hearing": hearing.state_dict()}
-        save_file({f"{part}:{name}": value for part, state in kept.items() for name, value in state.items()}, learnt)
+        if rank() == 0:
+            save_file({f"{part}:{name}": value for part, state in kept.items() for name, value in state.items()}, learnt)
+        wait()
     state = load_file(learnt)
     model.module.model.audio_tower.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("model:")})
     hearing.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("hearing:")})
     adopt_language_model(model, given.work / "lm")
 
     speech.main(model, hearing, taught, pool, given.work, given.seed, given.steps[2], given.batch)
+    if rank():
+        return
     model.module.eval()
-    figures |= tower.probe_scores(model, pool, tests["known"])
-    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, asked, test) for name, test in tests.items()}
+    figures |= tower.probe_scores(model, pool, pools["known"])
+    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, asked, test) for name, test in pools.items()}
     save(model, given.work / "lm", given.out, figures)
     print(json.dumps(figures, indent=2))
 

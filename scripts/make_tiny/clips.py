@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from text import draw_voice
+from transformers import WhisperFeatureExtractor
 
 from undertone.models import tiny
 from undertone.models.qwen2_5_omni import log_mel
@@ -37,7 +38,7 @@ class Pool(NamedTuple):
 
 
 @cache
-def _extractor():
+def _extractor() -> WhisperFeatureExtractor:
     return tiny.feature_extractor()
 
 

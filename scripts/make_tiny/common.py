@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 
 from undertone.speech.writers.grammar import Query, compose, phrasings, topics
 
@@ -40,7 +40,7 @@ def fit(
     clip: float = 1.0,
     parts: Sequence[float] = (),
 ) -> None:
-    """AdamW with 5 % warm-up and linear decay; weights go to `state` every 500 steps and are taken up from there."""
+    """AdamW with 5 % warm-up and linear decay; weights go to `state` every 500 steps, to look at while training goes on."""
     chosen: Sequence[torch.nn.Parameter] = [p for p in parameters if p.requires_grad]
     optimizer = torch.optim.AdamW(chosen, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     warm = max(1, steps // 20)
@@ -57,12 +57,23 @@ def fit(
         optimizer.step()
         schedule.step()
         total += value.item()
-        if (step + 1) % 50 == 0:
+        if (step + 1) % 50 == 0 and rank() == 0:
             detail = " ".join(f"{part:.3f}" for part in parts)
             print(f"{name} {step + 1}/{steps} loss {total / 50:.4f} {(step + 1) / (time.time() - began):.2f} steps/s {detail}", flush=True)
             total = 0.0
-        if (step + 1) % 500 == 0 and not (dist.is_initialized() and dist.get_rank()):
+        if (step + 1) % 500 == 0 and rank() == 0:
             save_model(modules, str(state))
+
+
+def rank() -> int:
+    """Number of this process; 0 where there is one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def share_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -79,6 +90,3 @@ def share_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
 def word_table(seed: int, rows: int, width: int) -> torch.Tensor:
     """The embedding table, (rows, width), drawn once and never trained: steps 1 and 2 aim at the same one and can run side by side."""
     return torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * width**-0.5
-
-
-__all__ = ["fit", "is_known", "load_model", "word_table", "world"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from clips import Clip, Pool
-from common import fit
+from common import fit, rank
 from text import draw_batches, draw_note, encode, suited
 from torch import Tensor, nn
 from tower import Hearing, audio_batch, token_counts, voice_loss, words_loss
@@ -24,7 +24,7 @@ from undertone.speech.writers.grammar import Query
 
 def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
     """Train everything but the embedding table; text batches are half as large as speech batches."""
-    rng = random.Random(seed)
+    rng = random.Random(seed + 1000 * rank())
     texts = draw_batches(rng, queries, batch // 2)
     both = nn.ModuleDict({"model": model.module, "hearing": hearing})
     parts: list[float] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from common import fit, is_known, word_table, world
+from common import fit, is_known, rank, word_table, world
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
@@ -122,7 +122,7 @@ def language_model_config(tokens: PreTrainedTokenizerFast) -> Qwen2Config:
 def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
     """Train, save to `work`/lm, return how often replies are exactly right for noted speakers (unseen combinations of words)."""
     torch.manual_seed(seed)
-    rng = random.Random(seed)
+    rng = random.Random(seed + 1000 * rank())
     tokens = tiny.tokenizer()
     model = Qwen2ForCausalLM(language_model_config(tokens))
     table = model.get_input_embeddings().weight
@@ -134,8 +134,9 @@ def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
 
     fit(model.parameters(), loss, steps=steps, learning_rate=2e-3, name="text", state=work / "text.safetensors", modules=model)
     model.eval()
-    model.save_pretrained(work / "lm")
-    tokens.save_pretrained(work / "lm")
+    if rank() == 0:
+        model.save_pretrained(work / "lm")
+        tokens.save_pretrained(work / "lm")
     unseen = [query for query in all_queries() if not is_known(query)]
     rng = random.Random(seed + 1)
     turns = [draw_turn(rng, unseen) for _ in range(1000)]

@@ -12,7 +12,7 @@ import clips
 import numpy as np
 import torch
 from clips import Clip, Pool, prosody
-from common import fit
+from common import fit, rank
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -98,7 +98,7 @@ def probe_scores(model: Qwen2_5Omni, train: Pool, test: Pool) -> dict[str, float
 
 def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
     """Train tower and hearing; the language model is not touched."""
-    rng = Random(seed)
+    rng = Random(seed + 1000 * rank())
     both = nn.ModuleDict({"tower": model.module.model.audio_tower, "hearing": hearing})
 
     def loss(_: int) -> Tensor:
