@@ -65,3 +65,20 @@ def test_flat_curves_still_give_ranges_inside_the_model(flat: float) -> None:
     names = ("attribute-conditioned", "intent", "same-content", "different-content", "logit-lens")
     found = select([row for name in names for row in rows(name, np.full(6, flat))])
     assert 0 < found.hand_over <= found.adapt[1] <= 5
+
+
+def patched(layers: int, until: int, low: float) -> list[LayerScore]:
+    at = ["projector.0", *(f"language_model.{i}" for i in range(layers))]
+    values = [2.0, *(1.8 if i < until else 0.2 for i in range(layers))]
+    return [
+        LayerScore(layer=layer, analysis=name, attribute="age", value=value, low=value - 2.0 + low, high=value + 0.5, n=9)
+        for name in ("patching", "patching-full")
+        for layer, value in zip(at, values, strict=True)
+    ]
+
+
+def test_a_cause_beyond_noise_overrules_the_curves() -> None:
+    found = select([*published_shape(7, 15), *patched(28, until=5, low=1.0)])
+    assert (found.hand_over, found.semantic) == (5, (5, 14))
+    assert "handed over" in found.evidence[0]
+    assert select([*published_shape(7, 15), *patched(28, until=5, low=-0.5)]).hand_over == 7, "noise must not decide"

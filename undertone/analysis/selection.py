@@ -3,9 +3,12 @@
 METHOD A.2 reads the published curves by eye (0–6 voice, 7 hand-over, 7–14 meaning). The rule here is our own [O] and is written out as
 evidence, so that it can be doubted:
 
-- voice(l): mean over attributes of 1 − cosine within minimal pairs, the part of a state that the voice alone decides;
-- meaning(l): mean of the intent probe and of the gap between same-content and different-content cosine;
-- both are scaled to 0–1 over the layers; the hand-over is the first layer from which on meaning − voice stays above zero;
+- cause first: patching says behind which layer the audio positions no longer decide the answer. effect(l) is the shift at layer l over
+  the shift at layer 0's input, over all categories in which that one is beyond noise; the hand-over is the layer behind the last one
+  whose effect is at least half;
+- where no category's patching is beyond noise, correlation must do: voice(l) is the mean over attributes of 1 − cosine within minimal
+  pairs, meaning(l) the mean of the intent probe and of the gap between same-content and different-content cosine, both scaled to 0–1
+  over the layers; the hand-over is the first layer from which on meaning − voice stays above zero;
 - the semantic range ends before the logit lens has risen half-way: from there on the answer is being spelled.
 """
 
@@ -62,10 +65,24 @@ def select(rows: Sequence[LayerScore]) -> Selection:
     meaning = _scaled((_scaled(known["intent", ""]) + _scaled(gap)) / 2)
     lens = known["logit-lens", ""]
     last = len(lens) - 1
-    hand_over = _hand_over(meaning - voice, last)
+    effect = _effect(rows)
+    caused = np.flatnonzero(effect >= 0.5) if len(effect) else []
+    hand_over = min(max(int(caused[-1]) + 1, 1), last) if len(caused) else _hand_over(meaning - voice, last)
     spelled = int(np.argmax(lens >= (lens.min() + lens.max()) / 2))
     end = max(hand_over, min(spelled - 1, last))
-    return Selection((0, hand_over - 1), hand_over, (hand_over, end), (0, end), _evidence(known, voice, meaning, hand_over, end, spelled))
+    return Selection(
+        (0, hand_over - 1), hand_over, (hand_over, end), (0, end), _evidence(known, effect, voice, meaning, hand_over, end, spelled)
+    )
+
+
+def _effect(rows: Sequence[LayerScore]) -> Curve:
+    """Patching's effect per layer over its effect at the input, categories beyond noise together; empty where there is none."""
+    inputs = [row for row in rows if row.analysis == "patching" and row.layer == "projector.0" and row.low is not None]
+    heard = [row for row in inputs if (row.low or 0.0) > 0 or (row.high or 0.0) < 0]
+    if not heard:
+        return np.zeros(0)
+    known = curves(rows)
+    return np.asarray(sum(known["patching", row.attribute] * np.sign(row.value) for row in heard) / sum(abs(row.value) for row in heard))
 
 
 def _scaled(curve: Curve) -> Curve:
@@ -81,13 +98,19 @@ def _hand_over(lead: Curve, last: int) -> int:
 
 
 def _evidence(
-    known: Mapping[tuple[str, str], Curve], voice: Curve, meaning: Curve, hand_over: int, end: int, spelled: int
+    known: Mapping[tuple[str, str], Curve], effect: Curve, voice: Curve, meaning: Curve, hand_over: int, end: int, spelled: int
 ) -> tuple[str, ...]:
     pairs = np.mean([curve for (analysis, _), curve in known.items() if analysis == "attribute-conditioned"], axis=0)
     lens = known["logit-lens", ""]
     said = [
-        f"Meaning overtakes voice at layer {hand_over}: scaled meaning {meaning[hand_over]:.2f} against voice {voice[hand_over]:.2f}, "
-        f"one layer earlier {meaning[hand_over - 1]:.2f} against {voice[hand_over - 1]:.2f}.",
+        f"Patching the audio states keeps {effect[hand_over - 1]:.0%} of its effect one layer before layer {hand_over} and "
+        f"{effect[hand_over]:.0%} at it: by there the voice has been handed over."
+        if len(effect)
+        else "No category's patching is beyond noise; the hand-over is read from the curves alone.",
+        f"Scaled meaning and voice at layer {hand_over}: {meaning[hand_over]:.2f} and {voice[hand_over]:.2f}; one layer earlier "
+        f"{meaning[hand_over - 1]:.2f} and {voice[hand_over - 1]:.2f}.",
+    ]
+    said += [
         f"Two voices saying the same words have cosine {pairs[0]:.2f} at layer 0 and {pairs[hand_over]:.2f} at layer {hand_over}.",
         f"The intent probe rises from {known['intent', ''][0]:.2f} at layer 0 to {known['intent', ''].max():.2f} at layer "
         f"{int(known['intent', ''].argmax())}.",

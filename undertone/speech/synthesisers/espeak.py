@@ -7,9 +7,9 @@ should (Fitch & Giedd 1999: a seven-year-old's vocal tract is about 0.75 of an a
 recordings of people, and everything made here is called so.
 """
 
+import _ctypes
 import ctypes
 from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -128,7 +128,7 @@ def render(text: str, how: Voice, language: str, words_per_minute: float, seed: 
     """Speak `text` with `how`, 16 kHz."""
     import soxr
 
-    raw, rate = _library().synthesise(
+    raw, rate = _synthesise(
         text + ("?" if how.question else ""),
         f"{language}+{how.variant}",
         words_per_minute * how.rate / how.formants,
@@ -167,37 +167,40 @@ def _shape(wave: Any, how: Voice, rng: np.random.Generator) -> Waveform:
     return shaped
 
 
-class _Library:
-    """The C interface of espeak-ng (speak_lib.h), samples by call-back. Not for several threads at once."""
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
-    def __init__(self) -> None:
-        import espeakng_loader
 
-        self._lib = ctypes.CDLL(espeakng_loader.get_library_path())
-        self._chunks: list[Waveform] = []
-        self._callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)(self._take)
-        self.sample_rate: int = self._lib.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
-        if self.sample_rate <= 0:
-            raise RuntimeError("espeak-ng did not start: reinstall the package espeakng-loader")
-        self._lib.espeak_SetSynthCallback(self._callback)
+def _synthesise(text: str, name: str, rate: float, pitch: float, pitch_range: float) -> tuple[Waveform, int]:
+    """Samples and their rate, through the C interface of espeak-ng (speak_lib.h). Not for several threads at once.
 
-    def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: object) -> int:
+    The library is loaded afresh for every utterance (about 4 ms): pitch flutter runs on from one utterance to the next in its static
+    variables, which nothing else resets, and the same arguments would not give the same samples.
+    """
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    chunks: list[Waveform] = []
+
+    def take(samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: object) -> int:
         if samples and count > 0:
-            self._chunks.append(np.ctypeslib.as_array(samples, shape=(count,)).astype(np.float32) / np.float32(32768))
+            chunks.append(np.ctypeslib.as_array(samples, shape=(count,)).astype(np.float32) / np.float32(32768))
         return 0
 
-    def synthesise(self, text: str, name: str, rate: float, pitch: float, pitch_range: float) -> tuple[Waveform, int]:
-        self._chunks.clear()
-        if self._lib.espeak_SetVoiceByName(name.encode()):
+    callback = _Callback(take)
+    try:
+        sample_rate: int = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+        if sample_rate <= 0:
+            raise RuntimeError("espeak-ng did not start: reinstall the package espeakng-loader")
+        library.espeak_SetSynthCallback(callback)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        if library.espeak_SetVoiceByName(name.encode()):
             raise ValueError(f"espeak-ng has no voice {name!r}")
         for parameter, value in ((_RATE, rate), (_VOLUME, 70), (_PITCH, pitch), (_RANGE, pitch_range)):
-            self._lib.espeak_SetParameter(parameter, round(value), 0)
+            library.espeak_SetParameter(parameter, round(value), 0)
         encoded = text.encode()
-        if self._lib.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8 | _END_PAUSE, None, None) or not self._chunks:
+        if library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8 | _END_PAUSE, None, None) or not chunks:
             raise RuntimeError(f"espeak-ng gave no sound for {text!r}")
-        return np.concatenate(self._chunks), self.sample_rate
-
-
-@cache
-def _library() -> _Library:
-    return _Library()
+        library.espeak_Terminate()
+    finally:
+        _ctypes.dlclose(library._handle)
+    return np.concatenate(chunks), sample_rate
