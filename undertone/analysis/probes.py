@@ -41,9 +41,11 @@ def probe(states: Tensor, labels: Sequence[int], folds: NDArray[np.int64], stren
 def askable(rows: Sequence[Utterance], attribute: str) -> list[int]:
     """Indices of the rows of which `attribute` may be asked. A child's gender is hardly audible (FIELD), so gender is asked of adults;
     and since gender pairs are therefore always adults, age is not asked of them: their words alone would tell it."""
-    left_out = {"gender": lambda row: row.attributes.get("age") == "child", "age": lambda row: row.category == "gender"}
-    out = left_out.get(attribute, lambda _: False)
-    return [i for i, row in enumerate(rows) if attribute in row.attributes and not out(row)]
+    left_out = {
+        "gender": [row.attributes.get("age") == "child" for row in rows],
+        "age": [row.category == "gender" for row in rows],
+    }.get(attribute, [False] * len(rows))
+    return [i for i, (row, out) in enumerate(zip(rows, left_out, strict=True)) if attribute in row.attributes and not out]
 
 
 class Linear(NamedTuple):

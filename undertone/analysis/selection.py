@@ -66,7 +66,7 @@ def select(rows: Sequence[LayerScore]) -> Selection:
     lens = known["logit-lens", ""]
     last = len(lens) - 1
     effect = _effect(rows)
-    caused = np.flatnonzero(effect >= 0.5) if len(effect) else []
+    caused = np.flatnonzero(effect >= 0.5)
     hand_over = min(max(int(caused[-1]) + 1, 1), last) if len(caused) else _hand_over(meaning - voice, last)
     spelled = int(np.argmax(lens >= (lens.min() + lens.max()) / 2))
     end = max(hand_over, min(spelled - 1, last))

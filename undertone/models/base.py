@@ -273,7 +273,8 @@ class SpeechLM(ABC):
         hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
         asked.cache.crop(-ids.shape[1])
         scores = self.lm_head(hidden).float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
-        return (scores * (torch.arange(ids.shape[1], device=self.device) < lengths[:, None])).sum(-1)
+        total: Tensor = (scores * (torch.arange(ids.shape[1], device=self.device) < lengths[:, None])).sum(-1)
+        return total
 
     @property
     def end_tokens(self) -> list[int]:

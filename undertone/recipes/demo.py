@@ -67,8 +67,9 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     """One walk from speech to scores with one seed."""
     data = folder / "data"
     say("speaking")
-    texts = {"train": size.train, "dev": size.dev, "test": size.test}
-    synthesize(settings.Synthesize(out=data, safety_speakers=size.safety_speakers, seed=seed, **texts))
+    synthesize(
+        settings.Synthesize(out=data, train=size.train, dev=size.dev, test=size.test, safety_speakers=size.safety_speakers, seed=seed)
+    )
     say("listening: the frozen tower hears every clip once")
     listen(data)
 

@@ -58,7 +58,7 @@ def finetune(chosen: settings.Finetune) -> Path:
 def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
     """The schedule that the settings ask for; `epochs` are turned into steps."""
     return Schedule(
-        chosen.steps or round(chosen.epochs * clips / chosen.batch_size),
+        chosen.steps or max(1, round(chosen.epochs * clips / chosen.batch_size)),
         chosen.batch_size,
         chosen.accumulate,
         chosen.learning_rate,

@@ -38,7 +38,7 @@ class Mixture:
         edges = np.minimum(np.cumsum(list(self._share.values())), 1.0)
         edges[-1] = 1.0
         offset = np.random.default_rng((self._seed, 1, step)).random()
-        return np.diff(np.floor(edges * size + offset), prepend=np.floor(offset)).astype(int).tolist()
+        return [int(count) for count in np.diff(np.floor(edges * size + offset), prepend=np.floor(offset))]
 
     def _until(self, step: int, size: int) -> list[int]:
         """Clips drawn of each category before `step`."""

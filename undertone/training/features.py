@@ -45,7 +45,7 @@ class FeatureStore:
             handle = safe_open(shard, "pt")
         except SafetensorError as error:
             raise OSError(f"{shard}: no whole feature shard ({error}); delete the file") from None
-        self._open |= dict.fromkeys(list(handle.keys()), handle)
+        self._open |= dict.fromkeys(list(handle.keys()), handle)  # type: ignore[no-untyped-call]
 
     def __contains__(self, name: str) -> bool:
         return self._keys.get(name) in self._open
