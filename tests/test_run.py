@@ -121,9 +121,18 @@ for i in range(100):
 def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> None:
     first = open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
     assert open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0) == first
+    open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 9}, "seed": 0}, 0)  # a mistyped start leaves nothing that could be mixed
+    (tmp_path / "run" / "replies.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"other settings \(lora\); choose another --out"):
-        open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 9}, "seed": 0}, 0)
-    assert {path.name for path in first.folder.iterdir()} == {"settings.json", "provenance.json"}
+        open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
+
+
+def test_settings_that_change_no_result_may_change_between_starts(tmp_path: Path) -> None:
+    open_run(tmp_path, "vanilla", {"batch": 64, "endpoint": {"model": "m", "max_tokens_spent": 5}}, 0)
+    (tmp_path / "replies.jsonl").write_text("")
+    open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "m", "max_tokens_spent": 500}}, 0)
+    with pytest.raises(ValueError, match="endpoint"):
+        open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "other", "max_tokens_spent": 500}}, 0)
 
 
 def test_write_atomic_replaces_whole_files(tmp_path: Path) -> None:
