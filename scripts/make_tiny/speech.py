@@ -14,7 +14,7 @@ from text import draw_batches, draw_note, encode, suited
 from torch import Tensor, nn
 from tower import Hearing, audio_batch, token_counts, voice_loss, words_loss
 
-from undertone.attributes import note
+from undertone.attributes import ATTRIBUTES, note
 from undertone.models import tiny
 from undertone.models.base import Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
@@ -55,8 +55,9 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
 def spoken_loss(
     model: Qwen2_5Omni, rng: random.Random, queries: list[Query], chosen: list[Clip], heard: Tensor, counts: list[int]
 ) -> Tensor:
-    """Cross-entropy of the content reply to each clip; of its words, for one clip in six; or, for one in four, of the reply that suits
-    a written note. The note is drawn without regard to the voice: what is written counts, what is heard does not."""
+    """Cross-entropy of the content reply to each clip; of its words, for one clip in six; of the right answer to a question about the
+    speaker, for one in six; or, for one in five, of the reply that suits a written note. The note is drawn without regard to the voice:
+    what is written counts for the reply, what is heard does not. Asked outright, it can say who speaks, as real models can."""
     prompts, replies = [], []
     for clip, audio in zip(chosen, heard.split(counts), strict=True):
         query, kind = queries[clip.query], rng.random()
@@ -64,7 +65,12 @@ def spoken_loss(
             prompts.append(Prompt(audio=audio, system=tiny.REPEAT))
             replies.append(query.text)
             continue
-        noted = draw_note(rng, query.category if query.category != CONTENT else None) if kind < 0.4 else {}
+        if kind < 0.32:
+            row = rng.choice(list(ATTRIBUTES.values()))
+            prompts.append(Prompt(audio=audio, system=row.question))
+            replies.append(clip.attributes[row.name])
+            continue
+        noted = draw_note(rng, query.category if query.category != CONTENT else None) if kind < 0.52 else {}
         prompts.append(Prompt(audio=audio, system=tiny.MIND if rng.random() < 0.15 else "", note=note(noted) if noted else ""))
         replies.append(suited(query, noted))
     return model.token_losses(model.encode(prompts, replies)).mean()

@@ -6,7 +6,7 @@ evidence, so that it can be doubted:
 - cause first: patching says behind which layer the audio positions no longer decide the answer. effect(l) is the shift at layer l over
   the shift at layer 0's input, over all categories in which that one is beyond noise; the hand-over is the layer behind the last one
   whose effect is at least half;
-- where no category's patching is beyond noise, correlation must do: voice(l) is the mean over attributes of 1 − cosine within minimal
+- where no category's patching is beyond noise, or none of its effect reaches a layer, correlation must do: voice(l) is the mean over attributes of 1 − cosine within minimal
   pairs, meaning(l) the mean of the intent probe and of the gap between same-content and different-content cosine, both scaled to 0–1
   over the layers; the hand-over is the first layer from which on meaning − voice stays above zero;
 - the semantic range ends before the logit lens has risen half-way: from there on the answer is being spelled.
@@ -71,7 +71,11 @@ def select(rows: Sequence[LayerScore]) -> Selection:
     spelled = int(np.argmax(lens >= (lens.min() + lens.max()) / 2))
     end = max(hand_over, min(spelled - 1, last))
     return Selection(
-        (0, hand_over - 1), hand_over, (hand_over, end), (0, end), _evidence(known, effect, voice, meaning, hand_over, end, spelled)
+        (0, hand_over - 1),
+        hand_over,
+        (hand_over, end),
+        (0, end),
+        _evidence(known, effect if len(caused) else np.zeros(0), voice, meaning, hand_over, end, spelled),
     )
 
 
@@ -106,7 +110,7 @@ def _evidence(
         f"Patching the audio states keeps {effect[hand_over - 1]:.0%} of its effect one layer before layer {hand_over} and "
         f"{effect[hand_over]:.0%} at it: by there the voice has been handed over."
         if len(effect)
-        else "No category's patching is beyond noise; the hand-over is read from the curves alone.",
+        else "No patching effect beyond noise reaches a layer; the hand-over is read from the curves alone.",
         f"Scaled meaning and voice at layer {hand_over}: {meaning[hand_over]:.2f} and {voice[hand_over]:.2f}; one layer earlier "
         f"{meaning[hand_over - 1]:.2f} and {voice[hand_over - 1]:.2f}.",
     ]
