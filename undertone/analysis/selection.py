@@ -6,9 +6,10 @@ evidence, so that it can be doubted:
 - cause first: patching says behind which layer the audio positions no longer decide the answer. effect(l) is the shift at layer l over
   the shift at layer 0's input, over all categories in which that one is beyond noise; the hand-over is the layer behind the last one
   whose effect is at least half;
-- where no category's patching is beyond noise, or none of its effect reaches a layer, correlation must do: voice(l) is the mean over attributes of 1 − cosine within minimal
-  pairs, meaning(l) the mean of the intent probe and of the gap between same-content and different-content cosine, both scaled to 0–1
-  over the layers; the hand-over is the first layer from which on meaning − voice stays above zero;
+- where no category's patching is beyond noise, or none of its effect reaches a layer, correlation must do: voice(l) is the mean over
+  attributes of 1 − cosine within minimal pairs, meaning(l) the mean of the intent probe and of the gap between same-content and
+  different-content cosine, both scaled to 0–1 over the layers; the hand-over is the first layer from which on meaning − voice stays
+  above zero;
 - the semantic range ends before the logit lens has risen half-way: from there on the answer is being spelled.
 """
 
