@@ -145,8 +145,8 @@ class Lora(Settings):
     """scale is alpha / rank"""
     dropout: float = Field(0.05, ge=0, lt=1)
     """dropout before the down-projection"""
-    targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    """last names of the linear modules to adapt inside the chosen layers (the paper's example: q_proj, v_proj)"""
+    targets: list[str] = ["q_proj", "v_proj"]
+    """last names of the linear modules to adapt inside the chosen layers"""
 
 
 class Adch(Settings):
@@ -177,7 +177,7 @@ class Finetune(Model):
     """clips per optimiser step, over all processes"""
     accumulate: int = Field(1, ge=1)
     """parts into which a batch is cut to save memory"""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     """peak of the cosine schedule"""
     warmup: float = Field(0.05, ge=0, lt=1)
     """share of the steps that warm up"""
