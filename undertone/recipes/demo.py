@@ -82,7 +82,8 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     if name == "full":
         methods |= {"selective": (f"{first}-{last}", none), "random-layers": (f"random:{last - first + 1}", none)}
     say(f"fine-tuning {', '.join(methods)}")
-    tune = partial(settings.Finetune, data=data, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
+    lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
+    tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
     side_by_side(
         Stage(finetune, tune(out=folder / "tune" / method, layers=layers, adch=adch)) for method, (layers, adch) in methods.items()
     )
