@@ -147,7 +147,7 @@ def test_help_is_quick_and_loads_nothing_heavy(argv: list[str]) -> None:
 
 def test_help_shows_every_setting_with_its_default() -> None:
     shown = subprocess.run([sys.executable, "-c", SLOW, "finetune", "--help"], capture_output=True, text=True, check=True).stdout
-    for flag, default in (("--lora.rank", "16"), ("--adch.weight", "0.5"), ("--learning-rate", "0.001"), ("--layers", "0-3")):
+    for flag, default in (("--lora.rank", "16"), ("--adch.weight", "0.5"), ("--learning-rate", "0.002"), ("--layers", "0-3")):
         assert flag in shown
         assert f"(default: {default})" in shown
 

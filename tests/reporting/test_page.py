@@ -163,9 +163,9 @@ def test_pairs_are_taken_from_the_categories_in_turn() -> None:
 
 def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
     assert again(json.loads(Demo(out=tmp_path, size="small").model_dump_json())) == f"undertone demo --out {tmp_path} --size small"
-    chosen = Finetune(lora=Lora(rank=8, targets=["q_proj", "v_proj"]), mixture={"emotion": 2.0})
+    chosen = Finetune(lora=Lora(rank=8, targets=["k_proj", "v_proj"]), mixture={"emotion": 2.0})
     assert (
-        again(json.loads(chosen.model_dump_json())) == "undertone finetune --lora.rank 8 --lora.targets q_proj v_proj --mixture emotion 2.0"
+        again(json.loads(chosen.model_dump_json())) == "undertone finetune --lora.rank 8 --lora.targets k_proj v_proj --mixture emotion 2.0"
     )
     assert (
         again(json.loads(Evaluate(preference=False, name="my run").model_dump_json()))
