@@ -26,8 +26,9 @@ def first_sentence(text: str) -> str:
 
 
 def fill(readme: str, mark: str, text: str) -> str:
-    """`readme` with `text` as a code block under <!-- mark -->, whatever block stood there before."""
-    return re.sub(rf"<!-- {mark} -->\n+(```\n.*?\n```\n\n)?", lambda _: f"<!-- {mark} -->\n\n```\n{text}\n```\n\n", readme, flags=re.S)
+    """`readme` with `text` as a code block between <!-- mark --> and the next heading, whatever stood there before."""
+    head, _, rest = readme.partition(f"<!-- {mark} -->")
+    return f"{head}<!-- {mark} -->\n\n```\n{text}\n```\n\n{rest[rest.index('## ') :]}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from clips import Clip, Pool
 from common import fit, rank
 from text import draw_batches, draw_note, encode, suited
 from torch import Tensor, nn
-from tower import Hearing, audio_batch, token_counts, voice_loss, words_loss
+from tower import Hearing, audio_batch, hear, token_counts
 
 from undertone.attributes import ATTRIBUTES, note
 from undertone.models import tiny
@@ -31,10 +31,7 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
 
     def loss(_: int) -> Tensor:
         chosen = rng.sample(pool.clips, batch)
-        counts = token_counts(model, chosen)
-        heard = model.listen(audio_batch(pool, chosen, noise=0.1))
-        words = words_loss(model, hearing, heard, counts, [queries[clip.query].text for clip in chosen])
-        voice = voice_loss(hearing, heard, counts, chosen)
+        words, voice, heard, counts = hear(model, hearing, queries, pool, chosen)
         spoken = spoken_loss(model, rng, queries, chosen, heard, counts)
         written = written_loss(model, encode(model.tokenizer, next(texts)))
         parts[:] = [spoken.item(), written.item(), words.item(), voice.item()]

@@ -7,6 +7,7 @@ heads that are thrown away, as real towers get it from pre-training on many audi
 
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import clips
 import numpy as np
@@ -68,6 +69,23 @@ def voice_loss(hearing: Hearing, heard: Tensor, counts: list[int], chosen: list[
     return torch.stack(losses).mean() + F.mse_loss(hearing.prosody(pooled), target)
 
 
+class Heard(NamedTuple):
+    """Both losses of some clips, their audio embeddings in a row, and how many each has."""
+
+    words: Tensor
+    voice: Tensor
+    audio: Tensor
+    counts: list[int]
+
+
+def hear(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, chosen: list[Clip]) -> Heard:
+    """Let the tower hear `chosen`, with a little noise on the frames."""
+    counts = token_counts(model, chosen)
+    audio = model.listen(audio_batch(pool, chosen, noise=0.1))
+    words = words_loss(model, hearing, audio, counts, [queries[clip.query].text for clip in chosen])
+    return Heard(words, voice_loss(hearing, audio, counts, chosen), audio, counts)
+
+
 @torch.inference_mode()
 def pooled_features(model: Qwen2_5Omni, pool: Pool) -> np.ndarray:
     """Mean-pooled tower outputs of every clip, (clips, width)."""
@@ -102,11 +120,7 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
     both = nn.ModuleDict({"tower": model.module.model.audio_tower, "hearing": hearing})
 
     def loss(_: int) -> Tensor:
-        chosen = rng.sample(pool.clips, batch)
-        counts = token_counts(model, chosen)
-        heard = model.listen(audio_batch(pool, chosen, noise=0.1))
-        words = words_loss(model, hearing, heard, counts, [queries[clip.query].text for clip in chosen])
-        voice = voice_loss(hearing, heard, counts, chosen)
+        words, voice, *_ = hear(model, hearing, queries, pool, rng.sample(pool.clips, batch))
         parts[:] = [words.item(), voice.item()]
         return words + voice
 
