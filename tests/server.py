@@ -30,13 +30,21 @@ class Served(NamedTuple):
 
 
 class Server:
-    """Answers by rule, after the `faults` named for the first requests are used up: "" (healthy), slow, 429, 429-after, 429-for-ever,
-    quota, 500, malformed, empty, half, 401-echo, 400, schema (an answer of another form), refusal, echo-key, not-sound."""
+    """Answers by rule, after the `faults` named for the first requests are used up: "" (healthy), slow, 429, 429-after, 429-long,
+    429-for-ever, quota, 500, malformed, empty, half, 401-echo, 400, schema (an answer of another form), refusal, echo-key, not-sound.
+    A healthy answer takes `seconds`; a fault waits until `together` requests have come."""
 
-    def __init__(self, faults: Iterable[str] = (), write: "Callable[[dict[str, Any]], Any] | None" = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        faults: Iterable[str] = (),
+        write: "Callable[[dict[str, Any]], Any] | None" = None,
+        seconds: float = 0.0,
+        together: int = 1,
+    ) -> None:
         self.faults: Iterator[str] = chain(faults, repeat(""))
         self.write = write or answer
         self.seconds = seconds
+        self.together = together
         self.served: list[Served] = []
         self.lock = threading.Lock()
         self.port = 0
@@ -84,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         with self.owner.lock:
             fault = next(self.owner.faults)
             self.owner.served.append(Served(self.path, body, fault, time.monotonic()))
+        while fault and len(self.owner.served) < self.owner.together:
+            time.sleep(0.005)
         if self.headers["Authorization"] != f"Bearer {KEY}":
             return self._send(401, b'{"error": {"message": "wrong key"}}')
         if fault in ("", "slow"):
@@ -103,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         message = {"error": {"message": f"fault {fault}", "code": "insufficient_quota" if fault == "quota" else None}}
         if fault == "401-echo":
             message["error"]["message"] = f"Incorrect API key provided: {self.headers['Authorization']}"
-        wait = {"429-after": "1", "429-for-ever": "86400"}.get(fault)
+        wait = {"429-after": "1", "429-long": "10", "429-for-ever": "86400"}.get(fault)
         if fault == "half":
             return self._send(200, self._good(body), half=True)
         if fault in ("malformed", "empty", "not-sound"):
