@@ -58,9 +58,13 @@ def spoken_loss(
     prompts, replies = [], []
     for clip, audio in zip(chosen, heard.split(counts), strict=True):
         query, kind = queries[clip.query], rng.random()
-        if kind < 0.16:
+        if kind < 0.12:
             prompts.append(Prompt(audio=audio, system=tiny.REPEAT))
             replies.append(query.text)
+            continue
+        if kind < 0.22:
+            prompts.append(Prompt(audio=audio, system=tiny.DESCRIBE))
+            replies.append(note(clip.attributes).strip("()"))
             continue
         if kind < 0.32:
             row = rng.choice(list(ATTRIBUTES.values()))

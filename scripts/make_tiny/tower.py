@@ -1,8 +1,9 @@
 """Step 2: the audio tower learns the words and the voice.
 
 Words: CTC (Graves et al. 2006) whose output layer is the language model's own embedding table, so that what the tower emits where
-it hears a word points where that word's embedding points. Voice: age, gender, emotion, pitch and rate from the mean-pooled output, by
-heads that are thrown away, as real towers get it from pre-training on many audio tasks.
+it hears a word points where that word's embedding points. Voice: age, gender and emotion from the mean-pooled output, against the same
+table (a child's voice points where the word "child" points, as towers trained on captions do), pitch and rate by a head that is thrown
+away.
 """
 
 from pathlib import Path
@@ -17,20 +18,19 @@ from common import fit, rank
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undertone.attributes import ATTRIBUTES
+from undertone.attributes import ATTRIBUTES, Attribute
 from undertone.models.base import Batch
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.speech.writers.grammar import Query
 
 
 class Hearing(nn.Module):
-    """The throw-away parts of the objective: CTC scale and blank bias, one linear head per attribute, one for pitch and rate."""
+    """The throw-away parts of the objective: CTC scale and blank bias, a linear head for pitch and rate."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(8.0))
         self.blank = nn.Parameter(torch.tensor(0.0))
-        self.heads = nn.ModuleDict({row.name: nn.Linear(width, len(row.names)) for row in ATTRIBUTES.values()})
         self.prosody = nn.Linear(width, 2)
 
 
@@ -58,12 +58,21 @@ def words_loss(model: Qwen2_5Omni, hearing: Hearing, heard: Tensor, counts: list
     return F.ctc_loss(rows, torch.cat(targets), torch.tensor(counts), lengths, blank=model.audio_token_id, zero_infinity=True)
 
 
-def voice_loss(hearing: Hearing, heard: Tensor, counts: list[int], chosen: list[Clip]) -> Tensor:
+def note_words(model: Qwen2_5Omni, row: Attribute) -> list[int]:
+    """The token of the word that tells each value of `row` apart in a note, in class order: child, woman, sad, …"""
+    return [model.tokenizer.encode(f" {value.note.split()[-1]}")[0] for value in row.values]
+
+
+def voice_loss(model: Qwen2_5Omni, hearing: Hearing, heard: Tensor, counts: list[int], chosen: list[Clip]) -> Tensor:
     """Mean cross-entropy of the attributes and squared error of log pitch and log rate, from mean-pooled output."""
     pooled = torch.stack([part.mean(0) for part in heard.split(counts)])
+    table = model.module.get_input_embeddings().weight.detach()
     losses = [
-        F.cross_entropy(head(pooled), torch.tensor([ATTRIBUTES[name].names.index(clip.attributes[name]) for clip in chosen]))
-        for name, head in hearing.heads.items()
+        F.cross_entropy(
+            hearing.scale * pooled @ F.normalize(table[note_words(model, row)], dim=-1).T,
+            torch.tensor([row.names.index(clip.attributes[row.name]) for clip in chosen]),
+        )
+        for row in ATTRIBUTES.values()
     ]
     target = torch.tensor([prosody(clip) for clip in chosen])
     return torch.stack(losses).mean() + F.mse_loss(hearing.prosody(pooled), target)
@@ -83,7 +92,7 @@ def hear(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
     counts = token_counts(model, chosen)
     audio = model.listen(audio_batch(pool, chosen, noise=0.1))
     words = words_loss(model, hearing, audio, counts, [queries[clip.query].text for clip in chosen])
-    return Heard(words, voice_loss(hearing, audio, counts, chosen), audio, counts)
+    return Heard(words, voice_loss(model, hearing, audio, counts, chosen), audio, counts)
 
 
 @torch.inference_mode()

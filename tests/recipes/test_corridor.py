@@ -103,7 +103,8 @@ def test_finetuning_reports_its_cost_and_its_heads(tuned: Path) -> None:
     cells = {(score.suite, score.metric, score.group): score.value for score in read_rows(tuned / "scores.jsonl", Score)}
     per_layer = 16 * ((192 + 192) + (192 + 64))  # r 16 on q (192 → 192) and v (192 → 64)
     assert cells["cost", "trainable_parameters", "all"] == 2 * per_layer
-    assert {("adch", "accuracy", "category"), ("adch", "accuracy", "attribute")} <= cells.keys()
+    for level in ("category", "attribute"):
+        assert {("adch", "accuracy", f"{level}, dev"), ("adch", "accuracy", f"{level}, test")} <= cells.keys()
 
 
 def test_killed_synthesis_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:

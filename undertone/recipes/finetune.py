@@ -4,20 +4,22 @@ LoRA in the selected language-model layers; everything else frozen; loss = SFT o
 output of the last adapted layer; a share of attribute-free queries is replayed; a dev split picks the checkpoint; heads are dropped.
 """
 
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from undertone import settings
-from undertone.models.base import LayerRef
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor
-from undertone.records import Score
-from undertone.run import Run, open_run, write_rows
+from undertone.recipes.opening import Corridor, open_corridor
+from undertone.records import CONTENT, Utterance
+from undertone.run import open_run, write_rows
 from undertone.training.batches import Mixture
-from undertone.training.loop import Encoder, Schedule, Trained, train
+from undertone.training.loop import Encoder, Schedule, train, validate
 from undertone.training.lora import adapt, choose_layers
 from undertone.training.objectives import PeFt
+
+LEVELS = ("category", "attribute")
 
 
 def finetune(chosen: settings.Finetune) -> Path:
@@ -39,20 +41,39 @@ def finetune(chosen: settings.Finetune) -> Path:
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
     began = time.monotonic()
-    trained = train(
+    encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system)
+    progress = train(
         objective,
         Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed),
         rows["dev"],
-        Encoder(corridor.model, corridor.heard.__getitem__, chosen.system),
+        encode,
         schedule(chosen, len(rows["train"])),
         run.folder,
         tensorboard(run.folder / "logs"),
         bar("fine-tuning"),
     )
     adapted.save_pretrained(adapter)
-    parameters = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
-    write_rows(run.folder / "scores.jsonl", costs(run, layers, trained, parameters, time.monotonic() - began))
+
+    details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
+    costs = {
+        "trainable_parameters": sum(value.numel() for value in adapted.parameters() if value.requires_grad),
+        "seconds": time.monotonic() - began,
+    }
+    scores = [run.score("cost", metric, "all", value, 1, details=details) for metric, value in costs.items()]
+    scores.append(run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details))
+    if objective.adch is not None:
+        for split, some in {"dev": rows["dev"], "test": unseen(corridor, chosen)}.items():
+            if paired := encode.sizes(some).clips:
+                reached = validate(objective, some, encode, chosen.batch_size)
+                scores += [run.score("adch", "accuracy", f"{of}, {split}", reached[f"{of}_accuracy"], paired) for of in LEVELS]
+    write_rows(run.folder / "scores.jsonl", scores)
     return adapter
+
+
+def unseen(corridor: Corridor, chosen: settings.Finetune, most: int = 500) -> list[Utterance]:
+    """A sample of the test split's clips that have a category: what the heads are asked about and nothing was chosen by."""
+    rows = [row for row in corridor.data.utterances if row.split == "test" and row.category != CONTENT]
+    return corridor.listen(random.Random(chosen.seed).sample(rows, min(most, len(rows))), chosen.batch)
 
 
 def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
@@ -81,18 +102,3 @@ def tensorboard(folder: Path) -> Callable[[Mapping[str, float], int], None]:
         writer.flush()  # type: ignore[no-untyped-call]
 
     return log
-
-
-def costs(run: Run, layers: Sequence[LayerRef], trained: Trained, parameters: int, seconds: float) -> Iterator[Score]:
-    """What training cost, and what the heads reached on dev."""
-    details = {
-        "layers": ",".join(str(layer.index) for layer in layers),
-        "steps": trained.progress.step,
-        "best_step": trained.progress.best_step,
-    }
-    yield run.score("cost", "trainable_parameters", "all", parameters, 1, details=details)
-    yield run.score("cost", "seconds", "all", seconds, 1, details=details)
-    yield run.score("cost", "dev_loss", "all", trained.progress.best, trained.dev, details=details)
-    if trained.category_accuracy is not None:
-        yield run.score("adch", "accuracy", "category", trained.category_accuracy, trained.dev, details={"split": "dev"})
-        yield run.score("adch", "accuracy", "attribute", trained.attribute_accuracy, trained.dev, details={"split": "dev"})

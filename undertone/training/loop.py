@@ -38,16 +38,6 @@ class Schedule(NamedTuple):
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
 
-class Trained(NamedTuple):
-    """How training ended: progress, clips of the dev split that have a category, and the ADCH's accuracy on them per level (None
-    without a head)."""
-
-    progress: Progress
-    dev: int
-    category_accuracy: float | None
-    attribute_accuracy: float | None
-
-
 class Encoder(NamedTuple):
     """Utterances → supervised batches, from audio embeddings that were made once (`heard`)."""
 
@@ -75,7 +65,7 @@ def train(
     folder: Path,
     log: Callable[[Mapping[str, float], int], None],
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> Trained:
+) -> Progress:
     """Train `objective`; afterwards it holds the weights that were best on dev. Begun work in `folder` is taken up again."""
     from accelerate import Accelerator
 
@@ -104,8 +94,7 @@ def train(
             accelerator.wait_for_everyone()
     if best.exists():
         checkpoint.load(best, parameters, optimizer)
-    final = validate(objective, dev, encode, schedule.batch_size)
-    return Trained(done, encode.sizes(dev).clips, final.get("category_accuracy"), final.get("attribute_accuracy"))
+    return done
 
 
 def _step(
@@ -138,7 +127,7 @@ def _step(
 
 @torch.no_grad()
 def validate(objective: PeFt, rows: Sequence[Utterance], encode: Encoder, batch: int) -> dict[str, float]:
-    """Dev losses, and the accuracy of the heads."""
+    """The loss per labelled token (`sft`) of clips that are not trained on and, with an ADCH, its accuracy on those of a category."""
     objective.adapted.eval()
     tokens, paired = encode.sizes(rows)
     sums: dict[str, float] = {}
