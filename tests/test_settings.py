@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertone import cli, lookup
-from undertone.settings import BadSetting, Evaluate, Finetune, Settings, Synthesize, build, read_config, to_toml
+from undertone.settings import BadSetting, Endpoint, Evaluate, Finetune, Settings, Synthesize, build, read_config, to_toml
 
 KINDS = [kind for kind, _ in cli.COMMANDS.values()]
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -173,3 +173,8 @@ def test_a_name_or_an_address_is_resolved() -> None:
     assert lookup.resolve({}, "undertone.lookup:suggest", "thing") is lookup.suggest
     with pytest.raises(ValueError, match=r"unknown thing 'itt' \(did you mean 'it'\?\); known: it;"):
         lookup.resolve({"it": "undertone.lookup:resolve"}, "itt", "thing")
+
+
+def test_a_login_in_an_address_never_reaches_a_settings_file() -> None:
+    with pytest.raises(ValueError, match="leave the login out"):
+        Endpoint(base_url="http://me:secret@127.0.0.1:1/v1")

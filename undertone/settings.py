@@ -5,6 +5,7 @@ import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -37,6 +38,13 @@ class Endpoint(Settings):
     """seconds before a request counts as lost"""
     max_tokens_spent: int = Field(2_000_000, ge=0)
     """tokens after which no further request is sent"""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_login(cls, address: str | None) -> str | None:
+        if address and "@" in urlsplit(address).netloc:
+            raise ValueError("leave the login out of the address, settings are written to files; put the key into key_variable")
+        return address
 
 
 class Synthesize(Settings):
