@@ -50,7 +50,7 @@ def test_a_name_does_not_make_a_sound_file(tmp_path: Path) -> None:
         read_sound(tmp_path, RATE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     content=st.binary(max_size=300), head=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"FORM", b".snd", b"caff"])
 )
@@ -63,7 +63,7 @@ def test_arbitrary_bytes_are_a_bad_sound_or_a_sound(tmp_path_factory: pytest.Tem
         assert str(path) in str(error)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(at=st.integers(0, 20_000), byte=st.integers(0, 255), rate=st.sampled_from([8_000, 16_000, 44_100]))
 def test_a_damaged_flac_never_crashes(tmp_path_factory: pytest.TempPathFactory, at: int, byte: int, rate: int) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.flac"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import CONTENT, Split, Suite, Utterance
+from undertone.speech.synthesisers import who_renders
 from undertone.speech.writers.grammar import Query
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -68,7 +69,8 @@ class Cast(NamedTuple):
         found = [pair for pair in ATTRIBUTES[category].contrasts() if able.issuperset(pair)]
         if not found:
             raise ValueError(
-                f"no {category} pairs: the synthesiser renders {sorted(able) or 'no value'} of it; ask for 0 clips of {category}"
+                f"no {category} pairs: the synthesiser renders {sorted(able) or 'no value'} of it (able to: "
+                f"{who_renders(category, ATTRIBUTES[category].names[-1])}); choose another or ask for 0 clips of {category}"
             )
         return found
 
