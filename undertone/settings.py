@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from undertone.attributes import ATTRIBUTES
+from undertone.lookup import suggest
 from undertone.records import CONTENT
 
 
@@ -86,7 +87,8 @@ class Synthesize(Settings):
     def _categories(cls, clips: dict[str, int]) -> dict[str, int]:
         for category, count in clips.items():
             if category not in (*ATTRIBUTES, CONTENT):
-                raise ValueError(f"unknown category {category!r}; known: {', '.join(ATTRIBUTES)}, {CONTENT}")
+                near = suggest(category, [*ATTRIBUTES, CONTENT])
+                raise ValueError(f"unknown category {category!r}{near}; known: {', '.join(ATTRIBUTES)}, {CONTENT}")
             if count < 0:
                 raise ValueError(f"{category}: {count} clips; none is the least")
         return clips
@@ -291,8 +293,7 @@ def build(kind: type[S], table: dict[str, Any], where: str) -> S:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            close = get_close_matches(name, known(kind), n=1, cutoff=0.3)
-            raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {close[0] if close else 'none'}") from None
+            raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {closest(name, known(kind))}") from None
         raise BadSetting(f"{where}: {name}: {first['msg']}") from None
 
 
@@ -308,6 +309,24 @@ def known(kind: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             names += known(field.annotation, f"{prefix}{name}.")
     return names
+
+
+def flags(default: BaseModel, prefix: str = "") -> list[str]:
+    """Dotted names that are flags beside `default`: of nested settings and of tables that hold something, what they hold."""
+    names = []
+    for name, value in default:
+        if isinstance(value, BaseModel):
+            names += flags(value, f"{prefix}{name}.")
+        else:
+            names += [f"{prefix}{name}.{key}" for key in value] if value and isinstance(value, dict) else [prefix + name]
+    return names
+
+
+def closest(name: str, names: list[str], mark: str = "") -> str:
+    """The one of `names` that is spelt most like `name`, or whose last part is; "none" where none is near."""
+    last = [one for one in names if one.rpartition(".")[2] == name.rpartition(".")[2]]
+    close = last or get_close_matches(name, names, n=1, cutoff=0.3)
+    return mark + close[0] if close else "none"
 
 
 def to_toml(settings: Settings) -> str:
