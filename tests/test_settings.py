@@ -90,6 +90,20 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -
     assert cli.parse(Synthesize, ["--train.age", "4"], "x")[0].train["age"] == 4
 
 
+def test_what_cells_mean_comes_from_flags_or_a_file(tmp_path: Path) -> None:
+    words = ["--columns", "gender", "sex", "--values.gender", "F", "female", "M", "male", "--values.split", "validation", "dev"]
+    chosen = cli.parse(Evaluate, words, "x")[0]
+    assert chosen.columns == {"gender": "sex"}
+    assert chosen.values == Evaluate().values | {"gender": {"F": "female", "M": "male"}, "split": {"validation": "dev"}}
+    (tmp_path / "e.toml").write_text(
+        'columns.gender = "sex"\n[values]\ngender = {F = "female", M = "male"}\nsplit = {validation = "dev"}\n'
+    )
+    assert cli.parse(Evaluate, ["--config", str(tmp_path / "e.toml")], "x")[0] == chosen
+    assert cli.parse(Evaluate, ["--config", str(tmp_path / "e.toml"), "--values.age", "C", "child"], "x")[0].values["age"] == {"C": "child"}
+    (tmp_path / "e.toml").write_text(to_toml(chosen))
+    assert read_config(Evaluate, tmp_path / "e.toml") == chosen
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -97,6 +111,9 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -
         (["finetune", "--rank=8"], "unknown setting '--rank'; closest known: --lora.rank\n"),
         (["finetune", "--no-stric"], "unknown setting '--no-stric'; closest known: --strict\n"),
         (["finetune", "--mixture.emotion", "2"], "unknown setting '--mixture.emotion'; closest known: --mixture\n"),
+        (["analyze", "--values.gendre", "F", "female"], "unknown setting '--values.gendre'; closest known: --values.gender\n"),
+        (["analyze", "--values.gender", "F", "femal"], "gender has no value 'femal'; known: female, male"),
+        (["analyze", "--values.split", "validation", "devel"], "split has no value 'devel'; known: train, dev, test"),
         (["finetune", "--zzz", "8"], "unknown setting '--zzz'; closest known: none\n"),
         (["synthesize", "--train.emotoin", "3"], "unknown setting '--train.emotoin'; closest known: --train.emotion\n"),
         (["synthesize", "--train", "foo", "3"], "unknown setting '--train'; closest known: --train."),

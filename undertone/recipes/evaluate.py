@@ -12,7 +12,7 @@ from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_sco
 from undertone.evaluation.replies import Ask, ask
 from undertone.models.base import Prompt
 from undertone.progress import bar
-from undertone.recipes.opening import Corridor, open_corridor
+from undertone.recipes.opening import Corridor, open_corridor, require
 from undertone.records import CONTENT, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, open_run, write_rows
 from undertone.training.lora import load_adapter
@@ -27,6 +27,10 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
     if not rows:
         raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    if all(row.category == CONTENT for row in rows):
+        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
+    if chosen.control == "text-only":
+        require(rows, chosen.data, "text")
     rows = corridor.listen(rows, chosen.batch)
     prompt = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:

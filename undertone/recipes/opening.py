@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Wave
 from undertone.models import open_model
 from undertone.models.base import SpeechLM
@@ -13,8 +14,8 @@ from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.settings import Model
-from undertone.speech.corpora import guess, read_corpus
-from undertone.speech.folder import Data, load_wave, read_folder
+from undertone.speech.corpora import TABLE, guess, read_corpus
+from undertone.speech.folder import DECLARATION, METADATA, Data, load_wave, read_folder
 from undertone.training.features import FeatureStore
 
 
@@ -61,15 +62,25 @@ def _sound_key(folder: Path, row: Utterance) -> str:
     return sha256(repr(made_of).encode()).hexdigest()[:24]
 
 
+def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
+    """ValueError names the first of the `fields` that is empty in every one of the `rows`."""
+    for field in fields:
+        if rows and not any(getattr(row, field) for row in rows):
+            column = f"one of {', '.join(ATTRIBUTES)}" if field == "attributes" else field
+            raise ValueError(f"{where}: no clip says its {field}; add a column {column}, or name one with --columns")
+
+
 def read_data(settings: Model, rejected: Journal) -> Data:
-    """A data folder, or one's own manifest (`messages` JSONL, CSV)."""
-    if settings.data.is_dir() or not settings.data.suffix:
-        return read_folder(settings.data)
-    if not settings.data.exists():
-        raise FileNotFoundError(f"{settings.data}: no such data folder or manifest; set --data")
-    kind = guess(settings.data)
-    columns: dict[str, Any] = {"columns": settings.columns} if kind == "csv" else {}
-    found = read_corpus(kind, settings.data, strict=settings.strict, **columns)
+    """A data folder, or data of one's own: another's audiofolder, `messages` JSONL, CSV."""
+    where, values = settings.data, {field: cells for field, cells in settings.values.items() if cells}
+    foreign = (where / METADATA).exists() or (where / TABLE).exists()
+    if (where / DECLARATION).exists() or not (foreign or where.suffix):
+        if settings.columns or values:
+            raise ValueError(f"{where}: its rows have undertone's own names and words already; leave --columns and --values out")
+        return read_folder(where)
+    if not where.exists():
+        raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
+    found = read_corpus(guess(where), where, strict=settings.strict, columns=settings.columns, values=values)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     return found.data
