@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from conftest import RATE, tone
 
 from undertone.audio import write_flac
@@ -126,3 +128,46 @@ def test_names_of_others_make_no_sense_for_a_folder_of_ours(
     write_folder(tmp_path, [utterance()])
     assert main(["evaluate", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--columns", "age", "years"]) == 2
     assert "its rows have undertone's own names and words already" in capsys.readouterr().err
+
+
+def odd_clips(folder: Path, utterance: Callable[..., Utterance]) -> list[Utterance]:
+    """A row in each split that sounds as it should, one at another rate, one in stereo as well, and one without sound."""
+    rows = []
+    for i, split in enumerate(split for split in ("train", "dev", "test") for _ in range(4)):
+        rows.append(utterance(i, split=split, file_name=f"{i}.wav", category="age", contrast="adult", reply="yes", contrast_reply="no"))
+        rate = RATE if i % 4 == 0 else 22_050
+        sound = tone(150 + 10 * i, 0.4, rate)
+        if i % 4 < 3:
+            soundfile.write(folder / rows[-1].file_name, np.stack([sound] * 2, axis=1) if i % 4 == 2 else sound, rate)
+    return rows
+
+
+RECIPES = {
+    "analyze": (["--splits", "train", "--bootstrap", "0", "--folds", "2"], 4),
+    "finetune": (["--steps", "1", "--batch-size", "2", "--layers", "0", "--batch", "2"], 12),
+    "evaluate": (["--max-new-tokens", "1", "--bootstrap", "0"], 4),
+    "cascade": (["--max-new-tokens", "1", "--bootstrap", "0", "--cascade"], 8),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("form", ["folder", "own.csv"])
+def test_a_run_says_once_what_it_converted_and_what_it_turned_away(
+    tmp_path: Path, utterance: Callable[..., Utterance], caplog: pytest.LogCaptureFixture, name: str, form: str
+) -> None:
+    rows = odd_clips(tmp_path, utterance)
+    if form == "folder":
+        write_folder(tmp_path, rows)
+    else:
+        kept = ("id", "text", "speaker", "split", "category", "contrast", "reply", "contrast_reply")
+        write_table(tmp_path / form, [row.model_dump(include=set(kept)) | {"audio": row.file_name, "age": "child"} for row in rows])
+    words, heard = RECIPES[name]
+    command, data = name if name != "cascade" else "evaluate", tmp_path if form == "folder" else tmp_path / form
+    status = main([command, "--data", str(data), "--out", str(tmp_path / "run"), *words])
+    assert status == (2 if name == "analyze" else 0), "there is nothing that analyze could choose layers by"
+    clips = heard if form == "folder" else len(rows)
+    fourth = clips // 4
+    assert [record.getMessage().removeprefix(f"{data}: ") for record in caplog.records if record.name.startswith("undertone")] == [
+        f"of {3 * fourth} clips {2 * fourth} were at another rate and {fourth} in stereo; converted to 16000 Hz mono",
+        f"{fourth} clips cannot be used; {tmp_path / 'run' / 'rejected.jsonl'} says why",
+    ]

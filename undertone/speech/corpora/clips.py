@@ -92,7 +92,7 @@ def open_clips(
             continue
         counts.add(sound)
         yield row.model_copy(update={"seconds": sound.seconds})
-    counts.warn(str(manifest))
+    counts.warn(manifest, RATE)
 
 
 def _fields(clip: Clip, source: str, split: str) -> dict[str, Any]:
