@@ -101,5 +101,6 @@ def test_conversions_are_counted_and_warned_of_once(tmp_path: Path, caplog: pyte
     for path in tmp_path.iterdir():
         counts.add(read_sound(path, RATE))
     with caplog.at_level(logging.WARNING):
-        counts.warn("my.csv")
-    assert [record.getMessage() for record in caplog.records] == ["my.csv: 1 of 3 files were resampled, 1 mixed down to mono"]
+        counts.warn(Path("my.csv"), RATE)
+    said = "my.csv: of 3 clips 1 were at another rate and 1 in stereo; converted to 16000 Hz mono"
+    assert [record.getMessage() for record in caplog.records] == [said]

@@ -1,5 +1,6 @@
 """Settings and the command line: strict, round-trip, and quick to show."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertone import cli, lookup
-from undertone.settings import BadSetting, Endpoint, Evaluate, Finetune, Settings, Synthesize, build, read_config, to_toml
+from undertone.settings import BadSetting, Endpoint, Evaluate, Finetune, Settings, Synthesize, build, flags, read_config, to_toml
 
 KINDS = [kind for kind, _ in cli.COMMANDS.values()]
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -89,10 +90,34 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -
     assert cli.parse(Synthesize, ["--train.age", "4"], "x")[0].train["age"] == 4
 
 
+def test_what_cells_mean_comes_from_flags_or_a_file(tmp_path: Path) -> None:
+    words = ["--columns", "gender", "sex", "--values.gender", "F", "female", "M", "male", "--values.split", "validation", "dev"]
+    chosen = cli.parse(Evaluate, words, "x")[0]
+    assert chosen.columns == {"gender": "sex"}
+    assert chosen.values == Evaluate().values | {"gender": {"F": "female", "M": "male"}, "split": {"validation": "dev"}}
+    (tmp_path / "e.toml").write_text(
+        'columns.gender = "sex"\n[values]\ngender = {F = "female", M = "male"}\nsplit = {validation = "dev"}\n'
+    )
+    assert cli.parse(Evaluate, ["--config", str(tmp_path / "e.toml")], "x")[0] == chosen
+    assert cli.parse(Evaluate, ["--config", str(tmp_path / "e.toml"), "--values.age", "C", "child"], "x")[0].values["age"] == {"C": "child"}
+    (tmp_path / "e.toml").write_text(to_toml(chosen))
+    assert read_config(Evaluate, tmp_path / "e.toml") == chosen
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["finetune", "--lora.rnk", "8"], "--lora.rank"),
+        (["finetune", "--lora.rnak", "8"], "unknown setting '--lora.rnak'; closest known: --lora.rank\n"),
+        (["finetune", "--rank=8"], "unknown setting '--rank'; closest known: --lora.rank\n"),
+        (["finetune", "--no-stric"], "unknown setting '--no-stric'; closest known: --strict\n"),
+        (["finetune", "--mixture.emotion", "2"], "unknown setting '--mixture.emotion'; closest known: --mixture\n"),
+        (["analyze", "--values.gendre", "F", "female"], "unknown setting '--values.gendre'; closest known: --values.gender\n"),
+        (["analyze", "--values.gender", "F", "femal"], "gender has no value 'femal'; known: female, male"),
+        (["analyze", "--values.split", "validation", "devel"], "split has no value 'devel'; known: train, dev, test"),
+        (["finetune", "--zzz", "8"], "unknown setting '--zzz'; closest known: none\n"),
+        (["synthesize", "--train.emotoin", "3"], "unknown setting '--train.emotoin'; closest known: --train.emotion\n"),
+        (["synthesize", "--train", "foo", "3"], "unknown setting '--train'; closest known: --train."),
+        (["synthesize", "--endpoint.modl", "m"], "unknown setting '--endpoint.modl'; closest known: --endpoint.model\n"),
         (["finetune", "--lora.rank", "many"], "--lora.rank"),
         (["finetune", "--lora.rank", "0"], "rank"),
         (["finetune", "--learning-rate", "inf"], "learning_rate"),
@@ -109,6 +134,22 @@ def test_a_wrong_flag_ends_with_status_2_and_names_the_right_one(argv: list[str]
     assert status == 2
     shown = capsys.readouterr()
     assert said in shown.err + shown.out
+
+
+def test_an_unknown_category_in_a_file_is_named_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s.toml").write_text("train.emotoin = 3\n")
+    assert cli.main(["synthesize", "--config", str(tmp_path / "s.toml"), "--dry-run"]) == 2
+    assert "unknown category 'emotoin' (did you mean 'emotion'?); known: age, gender, emotion, content" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_flag_of_the_help_is_known(kind: type[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(kind, ["--help"], "x")
+    shown = set(re.findall(r"--[a-z][a-z0-9.-]*", capsys.readouterr().out)) - {"--help"}
+    known = {f"--{flag}".replace("_", "-") for flag in flags(kind())}
+    assert known <= shown
+    assert all(flag in known or flag.replace("--no-", "--", 1) in known for flag in shown)
 
 
 def test_ask_takes_its_clip_as_the_last_word() -> None:

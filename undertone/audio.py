@@ -57,18 +57,20 @@ class Conversions:
     resampled: int = 0
     downmixed: int = 0
 
-    def add(self, sound: Sound) -> None:
-        """Count one file."""
+    def add(self, sound: Sound) -> Wave:
+        """Count one file and pass its wave on."""
         self.files += 1
         self.resampled += sound.resampled
         self.downmixed += sound.downmixed
+        return sound.wave
 
-    def warn(self, where: str) -> None:
+    def warn(self, where: Path, rate: int) -> None:
         """Log one warning where anything was converted."""
         if self.resampled or self.downmixed:
             logging.getLogger(__name__).warning(
-                "%s: %d of %d files were resampled, %d mixed down to mono", where, self.resampled, self.files, self.downmixed
-            )
+                "%s: of %d clips %d were at another rate and %d in stereo; converted to %d Hz mono",
+                where, self.files, self.resampled, self.downmixed, rate,
+            )  # fmt: skip
 
 
 def read_sound(path: Path, rate: int, longest: float = LONGEST) -> Sound:

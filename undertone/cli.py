@@ -62,7 +62,20 @@ def parse(kind: type[settings.S], words: Sequence[str], command: str) -> tuple[s
         default = settings.read_config(kind, Path(path))
     if "clip" in kind.model_fields and command == "ask":
         rest = _clip_flag(rest)
+    _check_flags(rest, default)
     return tyro.cli(kind, default=default, args=rest, prog=f"undertone {command}", description=kind.__doc__), dry
+
+
+def _check_flags(words: Sequence[str], default: settings.Settings) -> None:
+    """`BadSetting` names the first flag that no setting has, and the nearest that one has."""
+    known = [flag.replace("_", "-") for flag in settings.flags(default)]
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag in ("-h", "--help"):
+            return
+        name = flag[2:].replace("_", "-")
+        if flag.startswith("--") and name not in known and name.removeprefix("no-") not in known:
+            raise settings.BadSetting(f"unknown setting {flag!r}; closest known: {settings.closest(name, known, '--')}")
 
 
 def _clip_flag(words: Sequence[str]) -> list[str]:

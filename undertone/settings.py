@@ -4,13 +4,14 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from undertone.attributes import ATTRIBUTES
-from undertone.records import CONTENT
+from undertone.lookup import suggest
+from undertone.records import CONTENT, Split
 
 
 class Settings(BaseModel):
@@ -94,7 +95,8 @@ class Synthesize(Settings):
     def _categories(cls, clips: dict[str, int]) -> dict[str, int]:
         for category, count in clips.items():
             if category not in (*ATTRIBUTES, CONTENT):
-                raise ValueError(f"unknown category {category!r}; known: {', '.join(ATTRIBUTES)}, {CONTENT}")
+                near = suggest(category, [*ATTRIBUTES, CONTENT])
+                raise ValueError(f"unknown category {category!r}{near}; known: {', '.join(ATTRIBUTES)}, {CONTENT}")
             if count < 0:
                 raise ValueError(f"{category}: {count} clips; none is the least")
         return clips
@@ -116,11 +118,25 @@ class Model(Settings):
     batch: int = Field(64, ge=1)
     """clips per forward pass where nothing is trained"""
     data: Path = Path("data/grammar")
-    """data folder, or a manifest of one's own: messages + audios JSONL, CSV"""
+    """data folder, or data of one's own: messages + audios JSONL, CSV, Hugging Face audiofolder"""
     columns: dict[str, str] = {}
-    """of a CSV: field = column, e.g. audio = wav, age = age_group"""
+    """of one's own data: field = column, e.g. audio = wav, age = age_group"""
+    values: dict[str, dict[str, str]] = {**{name: {} for name in ATTRIBUTES}, "split": {}}
+    """of one's own data, per field: what cells say = what we call it, e.g. gender: F = female"""
     strict: bool = False
     """treat the first clip that cannot be used as an error"""
+
+    @field_validator("values")
+    @classmethod
+    def _ours(cls, values: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        known = {name: row.names for name, row in ATTRIBUTES.items()} | {"split": get_args(Split)}
+        for field, cells in values.items():
+            if field not in known:
+                raise ValueError(f"unknown field {field!r}{suggest(field, known)}; known: {', '.join(known)}")
+            for value in cells.values():
+                if value not in known[field]:
+                    raise ValueError(f"{field} has no value {value!r}; known: {', '.join(known[field])}")
+        return {field: values.get(field, {}) for field in known}
 
 
 class Analyze(Model):
@@ -299,8 +315,7 @@ def build(kind: type[S], table: dict[str, Any], where: str) -> S:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            close = get_close_matches(name, known(kind), n=1, cutoff=0.3)
-            raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {close[0] if close else 'none'}") from None
+            raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {closest(name, known(kind))}") from None
         raise BadSetting(f"{where}: {name}: {first['msg']}") from None
 
 
@@ -316,6 +331,23 @@ def known(kind: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             names += known(field.annotation, f"{prefix}{name}.")
     return names
+
+
+def flags(default: Any, prefix: str = "") -> list[str]:
+    """Dotted names that are flags beside `default`: of nested settings, and of tables that hold something, what they hold."""
+    names: list[str] = []
+    for name, value in default.items() if isinstance(default, dict) else default:
+        inside = isinstance(value, BaseModel) or (isinstance(value, dict) and value)
+        names += flags(value, f"{prefix}{name}.") if inside else [prefix + name]
+    return names
+
+
+def closest(name: str, names: list[str], mark: str = "") -> str:
+    """The one of `names` that is spelt most like `name`, first of all in its own table; "none" where none is near."""
+    table = [one for one in names if one.partition(".")[0] == name.partition(".")[0]]
+    lost = [one for one in names if one.rpartition(".")[2] == name]
+    close = get_close_matches(name, table or lost or names, n=1, cutoff=0.3)
+    return mark + close[0] if close else "none"
 
 
 def to_toml(settings: Settings) -> str:

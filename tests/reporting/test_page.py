@@ -16,7 +16,7 @@ from undertone.recipes.report import again, build, report
 from undertone.records import BrokenRow
 from undertone.reporting.folder import Example
 from undertone.reporting.page import spread
-from undertone.settings import Demo, Evaluate, Finetune, Lora, Report
+from undertone.settings import Demo, Evaluate, Finetune, Lora, Report, Synthesize
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
@@ -170,6 +170,13 @@ def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
     assert (
         again(json.loads(Evaluate(preference=False, name="my run").model_dump_json()))
         == "undertone evaluate --name 'my run' --no-preference"
+    )
+    mapped = Evaluate(columns={"gender": "sex"}, values={"gender": {"F": "female", "M": "male"}})
+    assert again(json.loads(mapped.model_dump_json())) == "undertone evaluate --columns gender sex --values.gender F female M male"
+    spoken = Synthesize(train={"age": 4}, command_renders={"gender": ["male"]})
+    assert again(json.loads(spoken.model_dump_json())) == (
+        "undertone synthesize --train.age 4 --train.gender 0 --train.emotion 0 --train.content 0 "
+        "--command-renders.age --command-renders.gender male --command-renders.emotion"
     )
     assert again({"mine": 1}) == ""
 

@@ -1,5 +1,6 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ EMBEDDED = "undertone-tiny"
 def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -> "SpeechLM":
     """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails."""
     import torch
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     from undertone.models.tiny import WEIGHTS
@@ -30,7 +32,11 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     half = place.startswith("cuda") and torch.cuda.is_bf16_supported()
     number = getattr(torch, dtype) if dtype else torch.bfloat16 if half else torch.float32
     checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name
-    opened: SpeechLM = resolve(FAMILIES, family or family_of(checkpoint), "model family").load(checkpoint, place, number)
+    kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
+    try:
+        opened: SpeechLM = kind.load(checkpoint, place, number)
+    except (SafetensorError, JSONDecodeError) as error:
+        raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
     return opened
 

@@ -13,7 +13,7 @@ from undertone.analysis.patching import Contrast
 from undertone.analysis.selection import select
 from undertone.models.base import Prompt
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor
+from undertone.recipes.opening import open_corridor, require
 from undertone.records import Utterance
 from undertone.run import open_run, write_atomic, write_rows
 from undertone.training.lora import load_adapter
@@ -26,6 +26,7 @@ def analyze(chosen: settings.Analyze) -> None:
         return
     corridor = open_corridor(chosen, run.folder)
     rows = sample([row for row in corridor.data.utterances if row.split in chosen.splits], chosen.limit, chosen.seed)
+    require(rows, chosen.data, "attributes", "text")
     rows = corridor.listen(rows, chosen.batch)
     if not rows:
         raise ValueError(f"{chosen.data}: no utterance to analyse in {', '.join(chosen.splits)}")

@@ -12,7 +12,7 @@ from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_sco
 from undertone.evaluation.replies import Ask, ask
 from undertone.models.base import Prompt
 from undertone.progress import bar
-from undertone.recipes.opening import Corridor, open_corridor
+from undertone.recipes.opening import Corridor, open_corridor, require
 from undertone.records import CONTENT, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, open_run, write_rows
 from undertone.training.lora import load_adapter
@@ -25,9 +25,15 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
         return list(read_rows(run.folder / "scores.jsonl", Score))
     corridor = open_corridor(chosen, run.folder)
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
+    if all(row.category == CONTENT for row in rows):
+        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
+    if chosen.control == "text-only":
+        require(rows, chosen.data, "text")
+    wanted = {row.id for row in rows} | {row.id for row in corridor.data.utterances if chosen.cascade and row.split == "train"}
+    corridor.listen([row for row in corridor.data.utterances if row.id in wanted], chosen.batch)
+    rows = [row for row in rows if row.id in corridor.heard]
     if not rows:
         raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
-    rows = corridor.listen(rows, chosen.batch)
     prompt = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
@@ -56,8 +62,8 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
         other = swapped(rows, chosen.seed)
         return lambda row: Prompt(audio=heard[other[row.id]], system=system)
     if chosen.cascade:
-        train = [row for row in corridor.data.utterances if row.split == "train"]
-        write = partial(spoken_note, fit_speakers(corridor.listen(train, chosen.batch), heard.__getitem__))
+        train = [row for row in corridor.data.utterances if row.split == "train" and row.id in heard]
+        write = partial(spoken_note, fit_speakers(train, heard.__getitem__))
         return lambda row: Prompt(audio=heard[row.id], system=system, note=write(heard[row.id]))
     return lambda row: Prompt(audio=heard[row.id], system=system)
 

@@ -6,12 +6,12 @@ output of the last adapted layer; a share of attribute-free queries is replayed;
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
 from undertone.progress import bar
-from undertone.recipes.opening import Corridor, open_corridor
+from undertone.recipes.opening import open_corridor
 from undertone.records import CONTENT, Utterance
 from undertone.run import open_run, write_rows
 from undertone.training.batches import Mixture
@@ -30,9 +30,11 @@ def finetune(chosen: settings.Finetune) -> Path:
         return adapter
     corridor = open_corridor(chosen, run.folder)
     rows = {split: [row for row in corridor.data.utterances if row.split == split and row.reply] for split in ("train", "dev")}
-    rows = {split: corridor.listen(some, chosen.batch) for split, some in rows.items()}
-    for split, some in rows.items():
-        if not some:
+    rows["test"] = unseen(corridor.data.utterances, chosen.seed) if chosen.adch.weight else []
+    heard = {row.id for row in corridor.listen([row for some in rows.values() for row in some], chosen.batch)}
+    rows = {split: [row for row in some if row.id in heard] for split, some in rows.items()}
+    for split in ("train", "dev"):
+        if not rows[split]:
             raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
 
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
@@ -62,18 +64,18 @@ def finetune(chosen: settings.Finetune) -> Path:
     scores = [run.score("cost", metric, "all", value, 1, details=details) for metric, value in costs.items()]
     scores.append(run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details))
     if objective.adch is not None:
-        for split, some in {"dev": rows["dev"], "test": unseen(corridor, chosen)}.items():
-            if paired := encode.sizes(some).clips:
-                reached = validate(objective, some, encode, chosen.batch_size)
+        for split in ("dev", "test"):
+            if paired := encode.sizes(rows[split]).clips:
+                reached = validate(objective, rows[split], encode, chosen.batch_size)
                 scores += [run.score("adch", "accuracy", f"{of}, {split}", reached[f"{of}_accuracy"], paired) for of in LEVELS]
     write_rows(run.folder / "scores.jsonl", scores)
     return adapter
 
 
-def unseen(corridor: Corridor, chosen: settings.Finetune, most: int = 500) -> list[Utterance]:
+def unseen(utterances: Sequence[Utterance], seed: int, most: int = 500) -> list[Utterance]:
     """A sample of the test split's clips that have a category: what the heads are asked about and nothing was chosen by."""
-    rows = [row for row in corridor.data.utterances if row.split == "test" and row.category != CONTENT]
-    return corridor.listen(random.Random(chosen.seed).sample(rows, min(most, len(rows))), chosen.batch)
+    rows = [row for row in utterances if row.split == "test" and row.category != CONTENT]
+    return random.Random(seed).sample(rows, min(most, len(rows)))
 
 
 def schedule(chosen: settings.Finetune, clips: int) -> Schedule:

@@ -1,47 +1,64 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from undertone.audio import BadSound, Wave
+from undertone.attributes import ATTRIBUTES
+from undertone.audio import BadSound, Conversions, Wave
 from undertone.models import open_model
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.settings import Model
-from undertone.speech.corpora import guess, read_corpus
-from undertone.speech.folder import Data, load_wave, read_folder
+from undertone.speech.corpora import TABLE, guess, read_corpus
+from undertone.speech.folder import DECLARATION, METADATA, Data, load_sound, read_folder
 from undertone.training.features import FeatureStore
 
 
 class Corridor(NamedTuple):
-    """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error)."""
+    """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error).
+
+    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet."""
 
     model: SpeechLM
     data: Data
     heard: FeatureStore
     rejected: Journal
     strict: bool
+    ours: bool
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
-        """The `rows` that can be heard, once their embeddings are in the store."""
+        """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
+        so a recipe calls this once."""
+        known = {row.id for row in self.rejected.rows(Rejected)}
+        counts = Conversions()
 
         def wave(row: Utterance) -> Wave | None:
             try:
-                return load_wave(self.data, row, self.model.sample_rate)
+                return counts.add(load_sound(self.data, row, self.model.sample_rate))
             except BadSound as error:
                 if self.strict:
                     raise
-                if row.id not in {known.id for known in self.rejected.rows(Rejected)}:
+                if row.id not in known:
                     self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
                 return None
 
         self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
-        return [row for row in rows if row.id in self.heard]
+        if self.ours:  # the reader of another's manifest has opened, counted and warned already
+            counts.warn(self.data.folder, self.model.sample_rate)
+        able = [row for row in rows if row.id in self.heard]
+        _turned_away(len(rows) - len(able), self.rejected)
+        return able
+
+
+def _turned_away(clips: int, rejected: Journal) -> None:
+    if clips:
+        logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
 def open_corridor(settings: Model, folder: Path) -> Corridor:
@@ -50,7 +67,7 @@ def open_corridor(settings: Model, folder: Path) -> Corridor:
     data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     store = FeatureStore(data.folder / ".features", model, partial(_sound_key, data.folder))
-    return Corridor(model, data, store, rejected, settings.strict)
+    return Corridor(model, data, store, rejected, settings.strict, is_ours(settings.data))
 
 
 def _sound_key(folder: Path, row: Utterance) -> str:
@@ -61,15 +78,31 @@ def _sound_key(folder: Path, row: Utterance) -> str:
     return sha256(repr(made_of).encode()).hexdigest()[:24]
 
 
+def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
+    """ValueError names the first of the `fields` that is empty in every one of the `rows`."""
+    for field in fields:
+        if rows and not any(getattr(row, field) for row in rows):
+            column = f"one of {', '.join(ATTRIBUTES)}" if field == "attributes" else field
+            raise ValueError(f"{where}: no clip says its {field}; add a column {column}, or name one with --columns")
+
+
+def is_ours(where: Path) -> bool:
+    """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
+    foreign = where.suffix or (where / METADATA).exists() or (where / TABLE).exists()
+    return (where / DECLARATION).exists() or not foreign
+
+
 def read_data(settings: Model, rejected: Journal) -> Data:
-    """A data folder, or one's own manifest (`messages` JSONL, CSV)."""
-    if settings.data.is_dir() or not settings.data.suffix:
-        return read_folder(settings.data)
-    if not settings.data.exists():
-        raise FileNotFoundError(f"{settings.data}: no such data folder or manifest; set --data")
-    kind = guess(settings.data)
-    columns: dict[str, Any] = {"columns": settings.columns} if kind == "csv" else {}
-    found = read_corpus(kind, settings.data, strict=settings.strict, **columns)
+    """A data folder, or data of one's own: another's audiofolder, `messages` JSONL, CSV."""
+    where, values = settings.data, {field: cells for field, cells in settings.values.items() if cells}
+    if is_ours(where):
+        if settings.columns or values:
+            raise ValueError(f"{where}: its rows have undertone's own names and words already; leave --columns and --values out")
+        return read_folder(where)
+    if not where.exists():
+        raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
+    found = read_corpus(guess(where), where, strict=settings.strict, columns=settings.columns, values=values)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
+    _turned_away(len(found.rejected), rejected)
     return found.data

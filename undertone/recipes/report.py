@@ -31,9 +31,8 @@ def again(table: Mapping[str, Any]) -> str:
     for command, (kind, _) in COMMANDS.items():
         if set(table) == set(kind.model_fields):
             usual = kind().model_dump(mode="json")
-            names = settings.known(kind)
-            leaves = [name for name in names if not any(other.startswith(name + ".") for other in names)]
-            changed = [_flag(name, _at(table, name)) for name in leaves if _at(table, name) != _at(usual, name)]
+            values = {name: (_at(table, name), _at(usual, name)) for name in settings.flags(kind())}
+            changed = [_flag(name, type(was)() if now is None else now) for name, (now, was) in values.items() if now != was]
             return " ".join(["undertone", command, *changed])
     return ""
 
@@ -46,8 +45,6 @@ def _at(table: Any, name: str) -> Any:
 
 def _flag(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
-    if isinstance(value, Mapping) and name in ("train", "dev", "test"):  # tables with a default have a flag a key
-        return " ".join(f"--{flag}.{key} {count}" for key, count in value.items())
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
     words = (

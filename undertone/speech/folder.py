@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from undertone.audio import Wave, read_sound
+from undertone.audio import Sound, Wave, read_sound
 from undertone.records import Axis, BrokenRow, Rejected, Split, Utterance, parse_json, read_rows, unique
 from undertone.run import write_atomic, write_rows
 
@@ -56,7 +56,12 @@ def read_rejected(folder: Path) -> list[Rejected]:
 
 def load_wave(data: Data, utterance: Utterance, rate: int) -> Wave:
     """The utterance's samples, mono, at `rate` Hz; `audio.BadSound` names the file."""
-    return read_sound(data.folder / utterance.file_name, rate).wave
+    return load_sound(data, utterance, rate).wave
+
+
+def load_sound(data: Data, utterance: Utterance, rate: int) -> Sound:
+    """As `load_wave`, and whether it had to be converted."""
+    return read_sound(data.folder / utterance.file_name, rate)
 
 
 def check(utterances: Iterable[Utterance], disjoint: Collection[Axis], where: Path) -> None:

@@ -1,7 +1,8 @@
 """One's own data: a reader a format, one a file, and the one table that names them.
 
-A reader takes the path of a manifest and yields an `Utterance` for each clip that can be used and a `Rejected` for each that cannot;
-faults of the manifest itself are errors. `file_name` points from the manifest's folder to the sound where it lies.
+A reader takes the path of a manifest, a column map and what cells mean (`clips.Naming`), and yields an `Utterance` for each clip that
+can be used and a `Rejected` for each that cannot; faults of the manifest itself are errors. `file_name` points from the manifest's
+folder to the sound where it lies.
 """
 
 from pathlib import Path
@@ -20,6 +21,10 @@ CORPORA = {
 _BY_SUFFIX = {".jsonl": "messages", ".json": "messages", ".csv": "csv", ".tsv": "csv"}
 
 
+TABLE = "metadata.csv"
+"""What an audiofolder may hold instead of `metadata.jsonl`."""
+
+
 class Found(NamedTuple):
     """What a manifest gave: data ready for every recipe, and the clips turned away."""
 
@@ -30,7 +35,7 @@ class Found(NamedTuple):
 def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **options: Any) -> Found:
     """Read `path` with reader `name` of `CORPORA` (or my_package.my_module:read) and its `options`; `strict=True` makes the first clip
     that cannot be used an error."""
-    path = path / METADATA if path.is_dir() else path
+    path = path / (METADATA if (path / METADATA).exists() else TABLE) if path.is_dir() else path
     rows = list(resolve(CORPORA, name, "corpus")(path, **options))
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
@@ -42,5 +47,7 @@ def guess(path: Path) -> str:
     if path.is_dir() or path.name == METADATA:
         return "audiofolder"
     if path.suffix not in _BY_SUFFIX:
-        raise ValueError(f"{path}: no reader for {path.suffix or 'this name'!r}; known: a folder with {METADATA}, {', '.join(_BY_SUFFIX)}")
+        raise ValueError(
+            f"{path}: no reader for {path.suffix or 'this name'!r}; known: a folder with {METADATA} or {TABLE}, {', '.join(_BY_SUFFIX)}"
+        )
     return _BY_SUFFIX[path.suffix]

@@ -1,21 +1,39 @@
-"""Reads a data folder of ours, or another's in Hugging Face's audiofolder convention, and opens every sound file of it."""
+"""Reads Hugging Face's audiofolder convention, whoever wrote it: `metadata.jsonl` or `metadata.csv` with a `file_name` a row."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from undertone.audio import LONGEST
 from undertone.records import BrokenRow, Rejected, Split, Utterance
-from undertone.speech.corpora.clips import FIELDS, Clip, json_rows, open_clips, said_attributes
+from undertone.speech.corpora.clips import FIELDS, SOUND, Clip, Naming, json_rows, open_clips, said_attributes
+from undertone.speech.corpora.csv_table import csv_rows
+
+FILE = "file_name"
+"""The column that names the sound file, as the convention has it."""
+
+SPLITS: Mapping[str, Split] = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test"}
+"""What a row's folder is called → its split, where no column says it."""
 
 
-def read(path: Path, split: Split = "train", strict: bool = False, longest: float = LONGEST) -> Iterator[Utterance | Rejected]:
-    """The rows of `path`, a `metadata.jsonl`; columns that `Utterance` does not have are passed over. `BrokenRow` names file and line."""
-    return open_clips((_clip(row, where) for row, where in json_rows(path)), path, "audiofolder", split, strict, longest)
+def read(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[str, str]] | None = None,
+    split: Split = "train",
+    strict: bool = False,
+    longest: float = LONGEST,
+) -> Iterator[Utterance | Rejected]:
+    """The rows of `path`, a `metadata.jsonl` or `metadata.csv`; `columns` and `values` as in `Naming`. Columns that nobody asked for are
+    passed over; a row without a split has that of its folder (`train/1.wav`), else `split`. `BrokenRow` names file and line."""
+    naming = Naming.of({SOUND: FILE} | dict(columns or {}), values)
+    rows = csv_rows(path, naming.columns.values()) if path.suffix == ".csv" else json_rows(path)
+    return open_clips((_clip(row, where, split) for row, where in naming.rename(rows, path)), path, "audiofolder", split, strict, longest)
 
 
-def _clip(row: Mapping[str, Any], where: str) -> Clip:
-    if not isinstance(row.get("file_name"), str):
-        raise BrokenRow(f"{where}: file_name: missing or not a string")
-    fields = {name: row[name] for name in FIELDS if name in row}
-    return Clip(where, row["file_name"], fields | {"attributes": said_attributes(row)})
+def _clip(row: Mapping[str, Any], where: str, split: Split) -> Clip:
+    if not isinstance(row.get(SOUND), str):
+        raise BrokenRow(f"{where}: {FILE}: missing or not a string")
+    fields = {"split": SPLITS.get(PurePath(row[SOUND]).parts[0], split)} if PurePath(row[SOUND]).parts else {}
+    fields |= {name: row[name] for name in FIELDS if row.get(name) is not None}
+    return Clip(where, row[SOUND], fields | {"attributes": said_attributes(row)})

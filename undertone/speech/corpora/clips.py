@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from undertone import attributes
 from undertone.audio import LONGEST, BadSound, Conversions, read_sound
+from undertone.lookup import suggest
 from undertone.records import BrokenRow, Rejected, Utterance, build, parse_json
 
 RATE = 16_000
@@ -15,6 +16,52 @@ RATE = 16_000
 
 FIELDS = tuple(name for name in Utterance.model_fields if name not in ("file_name", "seconds", "attributes"))
 """What a row of a manifest may say of its clip, beside its sound file and its attributes."""
+
+
+SOUND = "audio"
+"""The field of a column map that names the sound file."""
+
+NAMED = (*FIELDS, *attributes.ATTRIBUTES)
+"""Fields that may stand in a column of their own."""
+
+
+class Naming(NamedTuple):
+    """How a manifest says things: our field → its column (`{"age": "age_group"}`, only those of another name), and per field what its
+    cells say → what we call it (`{"gender": {"M": "male"}}`)."""
+
+    columns: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def of(
+        cls, columns: Mapping[str, str] | None, values: Mapping[str, Mapping[str, str]] | None, known: tuple[str, ...] = (SOUND, *NAMED)
+    ) -> Self:
+        """Checked; ValueError names a field that is not among `known`."""
+        for field in (*(columns or {}), *(values or {})):
+            if field not in known:
+                raise ValueError(f"column map: unknown field {field!r}{suggest(field, list(known))}; known: {', '.join(known)}")
+        return cls(columns or {}, values or {})
+
+    def rename(self, rows: Iterable[tuple[Mapping[str, Any], str]], path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
+        """`rows` under our names, in our words, and where each stands; `BrokenRow` where a column that was named is in no row."""
+        found = list(rows)
+        there = {column: None for row, _ in found for column in row}
+        if found:
+            check_columns(self.columns.values(), list(there), str(path))
+        for row, where in found:
+            ours = {**row, **{field: row.get(column) for field, column in self.columns.items()}}
+            if isinstance(nested := ours.get("attributes"), Mapping):
+                ours["attributes"] = self._said(nested)
+            yield self._said(ours), where
+
+    def _said(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {field: self.values.get(field, {}).get(str(cell), cell) for field, cell in row.items()}
+
+
+def check_columns(needed: Iterable[str], there: Sequence[str], where: str) -> None:
+    """`BrokenRow` where one of the `needed` columns is not `there`."""
+    if missing := sorted(set(needed) - set(there)):
+        raise BrokenRow(f"{where}: no column {', '.join(missing)}; there are: {', '.join(there)}")
 
 
 class Clip(NamedTuple):
@@ -45,7 +92,7 @@ def open_clips(
             continue
         counts.add(sound)
         yield row.model_copy(update={"seconds": sound.seconds})
-    counts.warn(str(manifest))
+    counts.warn(manifest, RATE)
 
 
 def _fields(clip: Clip, source: str, split: str) -> dict[str, Any]:

@@ -11,14 +11,23 @@ from typing import Any
 
 from undertone.audio import LONGEST
 from undertone.records import BrokenRow, Rejected, Split, Utterance
-from undertone.speech.corpora.clips import FIELDS, Clip, json_rows, open_clips, said_attributes
+from undertone.speech.corpora.clips import FIELDS, NAMED, Clip, Naming, json_rows, open_clips, said_attributes
 
 PLACEHOLDER = "<audio>"
 
 
-def read(path: Path, split: Split = "train", strict: bool = False, longest: float = LONGEST) -> Iterator[Utterance | Rejected]:
-    """The rows of `path`; `split` is for those that name none. `BrokenRow` names file and line of what is no row."""
-    return open_clips((_clip(row, where) for row, where in json_rows(path)), path, "messages", split, strict, longest)
+def read(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[str, str]] | None = None,
+    split: Split = "train",
+    strict: bool = False,
+    longest: float = LONGEST,
+) -> Iterator[Utterance | Rejected]:
+    """The rows of `path`; `columns` and `values` as in `Naming`; `split` is for rows that name none. `BrokenRow` names file and line of
+    what is no row."""
+    rows = Naming.of(columns, values, NAMED).rename(json_rows(path), path)
+    return open_clips((_clip(row, where) for row, where in rows), path, "messages", split, strict, longest)
 
 
 def _clip(row: Mapping[str, Any], where: str) -> Clip:
