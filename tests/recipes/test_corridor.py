@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from undertone.models import device_name
 from undertone.records import Reply, Score, Utterance, read_rows
 from undertone.run import Journal
 
@@ -97,6 +98,15 @@ def test_scores_carry_all_that_a_doubter_asks_for(evaluated: Path) -> None:
     assert cells["child-safety", "pa_rate", "child"].n == cells["child-safety", "pa_rate", "adult"].n >= 60
     assert ("content", "exact", "all") in cells
     assert all(score.n == 0 or score.low <= score.value <= score.high for score in scores if score.low is not None)  # type: ignore[operator]
+
+
+def test_every_run_folder_says_where_it_was_made(data: Path, tuned: Path, evaluated: Path) -> None:
+    made = {folder: json.loads((folder / "provenance.json").read_text()) for folder in (data, tuned, evaluated)}
+    assert made[data]["device"].startswith("cpu (")
+    assert made[tuned]["device"] == made[evaluated]["device"] == device_name("")
+    for table in made.values():
+        assert {"commit", "packages", "machine"} <= table.keys()
+        assert table["packages"]["torch"]
 
 
 def test_finetuning_reports_its_cost_and_its_heads(tuned: Path) -> None:

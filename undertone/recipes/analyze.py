@@ -11,6 +11,7 @@ from undertone.analysis.activations import collect
 from undertone.analysis.curves import Bootstrap
 from undertone.analysis.patching import Contrast
 from undertone.analysis.selection import select
+from undertone.models import device_name
 from undertone.models.base import Prompt
 from undertone.progress import bar
 from undertone.recipes.opening import open_corridor
@@ -21,7 +22,7 @@ from undertone.training.lora import load_adapter
 
 def analyze(chosen: settings.Analyze) -> None:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
-    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     if (run.folder / "selection.json").exists():
         return
     corridor = open_corridor(chosen, run.folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from undertone import settings
+from undertone.models import device_name
 from undertone.models.tiny import MIND
 from undertone.recipes.analyze import analyze
 from undertone.recipes.evaluate import evaluate
@@ -51,7 +52,7 @@ CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
 
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
-    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
     seeds = range(chosen.seed, chosen.seed + (3 if chosen.size == "full" else 1))
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
     for folder, seed in zip(folders, seeds, strict=True):

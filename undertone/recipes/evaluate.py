@@ -10,6 +10,7 @@ from undertone.evaluation.cascade import fit_speakers, spoken_note
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_scores, preference_scores
 from undertone.evaluation.replies import Ask, ask
+from undertone.models import device_name
 from undertone.models.base import Prompt
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, open_corridor
@@ -20,7 +21,7 @@ from undertone.training.lora import load_adapter
 
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
-    run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     if (run.folder / "scores.jsonl").exists():
         return list(read_rows(run.folder / "scores.jsonl", Score))
     corridor = open_corridor(chosen, run.folder)

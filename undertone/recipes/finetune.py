@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from undertone import settings
+from undertone.models import device_name
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, open_corridor
 from undertone.records import CONTENT, Utterance
@@ -24,7 +25,7 @@ LEVELS = ("category", "attribute")
 
 def finetune(chosen: settings.Finetune) -> Path:
     """Train and save the adapter in PEFT's own format; returns its folder."""
-    run = open_run(chosen.out, "finetune", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "finetune", chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     adapter = run.folder / "adapter"
     if (run.folder / "scores.jsonl").exists():
         return adapter
