@@ -163,6 +163,8 @@ class Finetune(Model):
 
     out: Path = Path("runs/finetune")
     """run folder; the adapter lands in OUT/adapter"""
+    name: str = "pe-ft"
+    """what this method is called in every score; evaluate its adapter under the same name"""
     layers: str = "0-3"
     """language-model layers to adapt: "0-14", "0,2,5", "all", or "random:15" for as many at random"""
     lora: Lora = Lora()

@@ -22,6 +22,7 @@ CLIPS = [
     "--test.age", "8", "--test.gender", "8", "--test.emotion", "8", "--test.content", "8",
     "--safety-speakers", "1", "--speakers", "6",
 ]  # fmt: skip
+TUNE = ["--layers", "0-1", "--steps", "4", "--batch-size", "8", "--check-every", "2"]
 
 
 def undertone(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -55,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tuned(data: Path) -> Path:
     out = data.parent / "tune"
-    undertone("finetune", "--data", data, "--out", out, "--layers", "0-1", "--steps", "4", "--batch-size", "8", "--check-every", "2")
+    undertone("finetune", *TUNE, "--data", data, "--out", out)
     return out
 
 
@@ -109,12 +110,16 @@ def test_every_run_folder_says_where_it_was_made(data: Path, tuned: Path, evalua
         assert table["packages"]["torch"]
 
 
-def test_finetuning_reports_its_cost_and_its_heads(tuned: Path) -> None:
+def test_finetuning_reports_its_cost_and_its_heads(data: Path, tuned: Path) -> None:
     cells = {(score.suite, score.metric, score.group): score.value for score in read_rows(tuned / "scores.jsonl", Score)}
     per_layer = 16 * ((192 + 192) + (192 + 64))  # r 16 on q (192 → 192) and v (192 → 64)
     assert cells["cost", "trainable_parameters", "all"] == 2 * per_layer
     for level in ("category", "attribute"):
         assert {("adch", "accuracy", f"{level}, dev"), ("adch", "accuracy", f"{level}, test")} <= cells.keys()
+    (tuned / "scores.jsonl").unlink()  # as if it had been killed behind the last step
+    undertone("finetune", *TUNE, "--data", data, "--out", tuned)
+    again = {(score.suite, score.metric, score.group): score.value for score in read_rows(tuned / "scores.jsonl", Score)}
+    assert again == cells, "time is that of the steps, in whichever session they were taken"
 
 
 def test_killed_synthesis_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:
@@ -140,8 +145,24 @@ def test_killed_evaluation_goes_on_and_scores_the_same(data: Path, tuned: Path, 
         {row.utterance_id: row.text for row in read_rows(tmp_path / name / "replies.jsonl", Reply)} for name in ("straight", "killed")
     )
     assert straight == killed
-    one, other = ([row.model_dump() for row in read_rows(tmp_path / name / "scores.jsonl", Score)] for name in ("straight", "killed"))
-    assert one == other
+    one, other = (list(read_rows(tmp_path / name / "scores.jsonl", Score)) for name in ("straight", "killed"))
+    assert [row for row in one if row.suite != "cost"] == [row for row in other if row.suite != "cost"]
+    kept = Journal(tmp_path / "killed" / "replies.jsonl").rows(Reply)
+    assert all(reply.seconds > 0 for reply in kept)
+    cost = {(row.metric, row.group): row for row in other if row.suite == "cost"}
+    assert set(cost) == {("seconds", "asking")}, "what an adapter took to train is for finetune to say"
+    assert cost["seconds", "asking"].value == pytest.approx(sum(reply.seconds for reply in kept))
+    assert cost["seconds", "asking"].n == len(kept)
+
+
+@pytest.mark.parametrize("words", [(), ("--cascade",)], ids=["vanilla", "cascade"])
+def test_untrained_methods_report_their_cost_too(data: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    undertone("evaluate", "--data", data, "--out", tmp_path / "out", "--suites", "pa", "--bootstrap", "0", "--max-new-tokens", "2", *words)
+    cost = {(row.metric, row.group): row.value for row in read_rows(tmp_path / "out" / "scores.jsonl", Score) if row.suite == "cost"}
+    assert cost["seconds", "asking"] > 0  # type: ignore[operator]
+    classes = 2 + 2 + 6
+    assert cost["trainable_parameters", "all"] == ((192 + 1) * classes if words else 0)
+    assert (cost["seconds", "training"] > 0) == bool(words)  # type: ignore[operator]
 
 
 def test_ask_answers_a_clip_before_and_after(data: Path, tuned: Path) -> None:

@@ -86,7 +86,8 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
     tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
     side_by_side(
-        Stage(finetune, tune(out=folder / "tune" / method, layers=layers, adch=adch)) for method, (layers, adch) in methods.items()
+        Stage(finetune, tune(out=folder / "tune" / method, name=method, layers=layers, adch=adch))
+        for method, (layers, adch) in methods.items()
     )
 
     ask = partial(settings.Evaluate, data=data, seed=seed)
@@ -107,8 +108,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
 
 
 def collect(folder: Path) -> list[Score]:
-    """The scores of one walk: evaluations, and what each fine-tuning cost, under the method's name."""
-    scores = [score for path in sorted((folder / "eval").glob("*/scores.jsonl")) for score in read_rows(path, Score)]
-    for path in sorted((folder / "tune").glob("*/scores.jsonl")):
-        scores += [score.model_copy(update={"run": path.parent.name}) for score in read_rows(path, Score)]
-    return scores
+    """The scores of one walk: evaluations, and what each fine-tuning cost."""
+    return [
+        score for kind in ("eval", "tune") for path in sorted(folder.glob(f"{kind}/*/scores.jsonl")) for score in read_rows(path, Score)
+    ]
