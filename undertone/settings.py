@@ -126,6 +126,8 @@ class Analyze(Model):
     """splits whose clips are analysed"""
     limit: int = Field(1200, ge=0)
     """clips at most, whole pairs; 0: all"""
+    analyses: list[str] = ["probe", "intent", "similarity", "logit-lens", "patching"]
+    """what is analysed: names of the table, or my_package.my_module:analysis; the layer ranges need all but probe and patching"""
     folds: int = Field(5, ge=2)
     """folds of the probes, speakers kept apart"""
     patch_pairs: int = Field(64, ge=0)
@@ -222,8 +224,8 @@ class Evaluate(Model):
     """scale of the adapter: 0 vanilla, 1 as trained"""
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
-    preference: bool = True
-    """also score the judge-free preference"""
+    metrics: list[str] = ["pa", "preference", "exact"]
+    """what is scored: pa (from verdicts), preference (judge-free), exact, or my_package.my_module:metric"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
     limit: int = Field(0, ge=0)

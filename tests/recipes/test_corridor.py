@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from undertone import settings
 from undertone.models import device_name
-from undertone.records import Reply, Score, Utterance, read_rows
+from undertone.recipes.analyze import analyze
+from undertone.recipes.evaluate import evaluate
+from undertone.records import LayerScore, Reply, Score, Utterance, read_rows
 from undertone.run import Journal
 
 COMMAND = [sys.executable, "-c", "import sys; from undertone.cli import main; sys.exit(main())"]
@@ -87,6 +90,31 @@ def test_analysis_writes_curves_and_a_settings_file(data: Path) -> None:
     assert 0 < selection["hand_over"] <= selection["adapt"][1]
     dry = undertone("finetune", "--config", out / "finetune.toml", "--dry-run")
     assert f'layers = "0-{selection["adapt"][1]}"' in dry.stdout
+
+
+OWN = """
+from undertone.analysis.curves import curve
+
+def size(of):
+    clusters = [row.speaker for row in of.rows]
+    yield from curve(of.spoken, of.spoken.states.norm(dim=-1), "size", "", clusters, of.draw)
+
+def words(rows, score, resamples, seed):
+    yield score("pa/age", "words", "all", sum(len(row.reply.text.split()) for row in rows) / len(rows), len(rows))
+"""
+
+
+def test_an_analysis_and_a_metric_of_ones_own_need_no_registration(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ["intent", "similarity", "logit-lens", "own:size"]
+    analyze(settings.Analyze(data=data, out=tmp_path / "a", folds=2, bootstrap=0, limit=60, analyses=names))
+    found = {row.analysis for row in read_rows(tmp_path / "a" / "layers.jsonl", LayerScore)}
+    assert found == {"intent", "same-content", "different-content", "attribute-conditioned", "logit-lens", "size"}
+    chosen = settings.Evaluate(data=data, out=tmp_path / "e", suites=["pa"], bootstrap=0, max_new_tokens=2, metrics=["exact", "own:words"])
+    scores = evaluate(chosen)
+    assert {score.metric for score in scores if score.suite != "cost"} == {"exact", "words"}
+    assert all(reply.preference is None for reply in read_rows(tmp_path / "e" / "replies.jsonl", Reply))
 
 
 def test_scores_carry_all_that_a_doubter_asks_for(evaluated: Path) -> None:
@@ -180,6 +208,8 @@ def test_ask_answers_a_clip_before_and_after(data: Path, tuned: Path) -> None:
         (("finetune", "--data", "{data}", "--layers", "0-99"), "layers"),
         (("finetune", "--data", "{data}", "--lora.targets", "nothing"), "lora.targets"),
         (("evaluate", "--data", "{data}", "--adapter", "nowhere"), "adapter_config.json"),
+        (("evaluate", "--data", "{data}", "--metrics", "pa", "exakt"), "did you mean 'exact'?"),
+        (("analyze", "--data", "{data}", "--analyses", "prob"), "known: probe, intent, similarity, logit-lens, patching"),
         (("ask", "nowhere.wav"), "nowhere.wav"),
         (("report", "--run", "nowhere"), "nowhere"),
     ],

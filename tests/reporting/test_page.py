@@ -167,10 +167,7 @@ def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
     assert (
         again(json.loads(chosen.model_dump_json())) == "undertone finetune --lora.rank 8 --lora.targets k_proj v_proj --mixture emotion 2.0"
     )
-    assert (
-        again(json.loads(Evaluate(preference=False, name="my run").model_dump_json()))
-        == "undertone evaluate --name 'my run' --no-preference"
-    )
+    assert again(json.loads(Evaluate(cascade=True, name="my run").model_dump_json())) == "undertone evaluate --name 'my run' --cascade"
     assert again({"mine": 1}) == ""
 
 

@@ -96,7 +96,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     asked = {"vanilla": ask(), "prompted": ask(system=MIND), "cascade": ask(cascade=True)}
     after = {method: ask(adapter=adapter, against=vanilla) for method, adapter in adapters.items()}
     if name != "small":
-        tuned = partial(ask, adapter=adapters["pe-ft"], preference=False)
+        tuned = partial(ask, adapter=adapters["pe-ft"], metrics=["pa", "exact"])
         after |= {f"pe-ft@{strength}": tuned(strength=strength, suites=["child-safety"]) for strength in STRENGTHS}
         after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"]) for control in CONTROLS}
     for runs in (asked, after):

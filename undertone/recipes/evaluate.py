@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from undertone import settings
+from undertone.evaluation import METRICS
 from undertone.evaluation.judges import open_judge
-from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_scores, preference_scores
+from undertone.evaluation.judges.base import Judge
+from undertone.evaluation.metrics import Asked, Metric, exact_drop
 from undertone.evaluation.replies import ask
+from undertone.lookup import resolve
 from undertone.models import device_name
 from undertone.progress import bar
 from undertone.recipes.asking import Asking, prompting
@@ -18,9 +21,11 @@ from undertone.training.lora import load_adapter
 
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
+    metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
     run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     if (run.folder / "scores.jsonl").exists():
         return list(read_rows(run.folder / "scores.jsonl", Score))
+    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
     corridor = open_corridor(chosen, run.folder)
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
     if not rows:
@@ -33,31 +38,29 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     journal = Journal(run.folder / "replies.jsonl")
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [row for row in rows if row.id not in known]
-    for replies in ask(
-        corridor.model, missing, asking.prompt, run.name, chosen.batch, chosen.max_new_tokens, chosen.preference, bar(run.name)
-    ):
+    how = (asking.prompt, run.name, chosen.batch, chosen.max_new_tokens, "preference" in chosen.metrics, bar(run.name))
+    for replies in ask(corridor.model, missing, *how):
         journal.append(replies)
 
-    asked = judged(chosen, run, rows, {reply.utterance_id: reply for reply in journal.rows(Reply)})
+    asked = judged(judge, rows, {reply.utterance_id: reply for reply in journal.rows(Reply)})
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in asked if row.judgement])
-    scores = [*scored(chosen, run, asked), *cost(chosen, run, asked, asking)]
+    scores = [*scored(chosen, run, metrics, asked), *cost(chosen, run, asked, asking)]
     write_rows(run.folder / "scores.jsonl", scores)
     return scores
 
 
-def judged(chosen: settings.Evaluate, run: Run, rows: Sequence[Utterance], replies: dict[str, Reply]) -> list[Asked]:
+def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -> list[Asked]:
     """Each utterance with its reply and, where it belongs to a category, the judge's verdict."""
     paired = [row for row in rows if row.category != CONTENT]
-    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
     verdicts = {verdict.utterance_id: verdict for verdict in judge.judge(paired, [replies[row.id] for row in paired])}
     return [Asked(row, replies[row.id], verdicts.get(row.id)) for row in rows]
 
 
-def scored(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked]) -> Iterator[Score]:
+def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked: Sequence[Asked]) -> Iterator[Score]:
     """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
     details = conditions(chosen)
-    for family in (pa_scores, preference_scores, exact_scores):
-        for score in family(asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
+    for metric in metrics:
+        for score in metric(asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
             if not chosen.control:
                 yield score
             elif score.group == "all":
@@ -72,7 +75,7 @@ def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: As
     """What this way of asking took. An adapter's own cost is known to `finetune`; a control is no method and costs nothing of interest."""
     if chosen.control:
         return
-    score = partial(run.score, "cost", details=conditions(chosen) | {"batch": chosen.batch, "preference": chosen.preference})
+    score = partial(run.score, "cost", details=conditions(chosen) | {"batch": chosen.batch, "preference": "preference" in chosen.metrics})
     yield score("seconds", "asking", sum(row.reply.seconds for row in asked), len(asked))
     if chosen.adapter is None:
         yield score("seconds", "training", asking.seconds, 1)
