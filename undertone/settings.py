@@ -250,10 +250,10 @@ class Ask(Model):
 class Report(Settings):
     """One self-contained HTML page from run folders."""
 
-    run: Path = Path("runs/demo")
-    """folder whose scores.jsonl, layers.jsonl and examples are shown"""
+    runs: list[Path] = Field([Path("runs/demo")], min_length=1)
+    """folders of evaluate, analyze, finetune or demo; what lies in them is shown side by side"""
     out: Path | None = None
-    """the page; empty: RUN/report.html"""
+    """the page; empty: report.html in the folder, or in the nearest one that holds them all"""
     title: str = "How the model hears its speakers"
     """headline"""
 

@@ -211,7 +211,7 @@ def test_ask_answers_a_clip_before_and_after(data: Path, tuned: Path) -> None:
         (("evaluate", "--data", "{data}", "--metrics", "pa", "exakt"), "did you mean 'exact'?"),
         (("analyze", "--data", "{data}", "--analyses", "prob"), "known: probe, intent, similarity, logit-lens, patching"),
         (("ask", "nowhere.wav"), "nowhere.wav"),
-        (("report", "--run", "nowhere"), "nowhere"),
+        (("report", "--runs", "nowhere"), "nowhere"),
     ],
 )
 def test_errors_name_what_to_mend(data: Path, tmp_path: Path, words: tuple[str, ...], named: str) -> None:

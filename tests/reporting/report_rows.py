@@ -99,6 +99,7 @@ PROVENANCE: Mapping[str, Any] = {
     "commit": "abc123",
     "python": "3.11.2",
     "packages": {"torch": "2.13.0"},
+    "device": "cpu (Some CPU, 2 threads)",
     "machine": "x86_64",
     "system": "Linux",
 }

@@ -60,8 +60,8 @@ def demo(chosen: settings.Demo) -> Path:
     write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)])
     write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
     write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
-    write_examples(run.folder / "examples.jsonl", folders[0] / "data", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
-    return report(settings.Report(run=run.folder))
+    write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
+    return report(settings.Report(runs=[run.folder], out=run.folder / "report.html"))
 
 
 def corridor(folder: Path, size: Size, seed: int, name: str) -> None:

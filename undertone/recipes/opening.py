@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from undertone.audio import BadSound, Wave
 from undertone.models import open_model
@@ -13,8 +13,8 @@ from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.settings import Model
-from undertone.speech.corpora import guess, read_corpus
-from undertone.speech.folder import Data, load_wave, read_folder
+from undertone.speech import corpora
+from undertone.speech.folder import Data, load_wave
 from undertone.training.features import FeatureStore
 
 
@@ -63,13 +63,7 @@ def _sound_key(folder: Path, row: Utterance) -> str:
 
 def read_data(settings: Model, rejected: Journal) -> Data:
     """A data folder, or one's own manifest (`messages` JSONL, CSV)."""
-    if settings.data.is_dir() or not settings.data.suffix:
-        return read_folder(settings.data)
-    if not settings.data.exists():
-        raise FileNotFoundError(f"{settings.data}: no such data folder or manifest; set --data")
-    kind = guess(settings.data)
-    columns: dict[str, Any] = {"columns": settings.columns} if kind == "csv" else {}
-    found = read_corpus(kind, settings.data, strict=settings.strict, **columns)
+    found = corpora.read_data(settings.data, settings.columns, settings.strict)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     return found.data

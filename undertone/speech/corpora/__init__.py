@@ -4,12 +4,13 @@ A reader takes the path of a manifest and yields an `Utterance` for each clip th
 faults of the manifest itself are errors. `file_name` points from the manifest's folder to the sound where it lies.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from undertone.lookup import resolve
 from undertone.records import Axis, Rejected, Utterance, unique
-from undertone.speech.folder import METADATA, Data, check
+from undertone.speech.folder import METADATA, Data, check, read_folder
 
 CORPORA = {
     "audiofolder": "undertone.speech.corpora.audiofolder:read",
@@ -35,6 +36,16 @@ def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **option
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
     return Found(Data(path.parent, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
+
+
+def read_data(path: Path, columns: Mapping[str, str], strict: bool = False) -> Found:
+    """A data folder of ours, or one's own manifest by the reader that its name speaks for (`columns` are a CSV's)."""
+    if path.is_dir() or not path.suffix:
+        return Found(read_folder(path), [])
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such data folder or manifest; set --data")
+    kind = guess(path)
+    return read_corpus(kind, path, strict=strict, **({"columns": columns} if kind == "csv" else {}))
 
 
 def guess(path: Path) -> str:
