@@ -1,5 +1,6 @@
 """The run folder: nothing finished is lost, whatever kills the program."""
 
+import json
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertone.records import BrokenRow, Reply, to_line
-from undertone.run import Journal, open_run, write_atomic
+from undertone.run import Journal, open_run, processor, write_atomic
 
 
 def _reply(number: int) -> Reply:
@@ -140,3 +141,25 @@ def test_write_atomic_replaces_whole_files(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a" / "b.txt", b"two")
     assert (tmp_path / "a" / "b.txt").read_bytes() == b"two"
     assert os.listdir(tmp_path / "a") == ["b.txt"]
+
+
+def test_the_device_is_written_down_and_so_is_a_change_of_it(tmp_path: Path) -> None:
+    def device() -> str:
+        said: str = json.loads((tmp_path / "run" / "provenance.json").read_text())["device"]
+        return said
+
+    open_run(tmp_path / "run", "data", {}, 0)
+    assert device() == f"cpu ({processor()}, {os.cpu_count()} cores)"
+    open_run(tmp_path / "run", "vanilla", {}, 0, "cpu (Some CPU, 2 threads)")  # nothing was done yet: the first start tells nothing
+    assert device() == "cpu (Some CPU, 2 threads)"
+    (tmp_path / "run" / "replies.jsonl").write_text("")
+    for name in ("cuda (NVIDIA H200)", "cpu (Some CPU, 2 threads)"):
+        open_run(tmp_path / "run", "vanilla", {}, 0, name)
+    assert device() == "cpu (Some CPU, 2 threads); cuda (NVIDIA H200)"
+
+
+def test_naming_the_cpu_takes_no_heavy_library(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from undertone.run import open_run; open_run(Path(sys.argv[1]), 'data', {}, 0)"
+    code += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

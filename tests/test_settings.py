@@ -86,7 +86,7 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -
     assert (chosen.steps, chosen.lora.rank, chosen.lora.alpha, chosen.mixture, dry) == (7, 8, 9, {"emotion": 2.0}, True)
     chosen, dry = cli.parse(Finetune, [f"--config={tmp_path / 'f.toml'}"], "x")
     assert (chosen.steps, dry) == (7, False)
-    assert cli.parse(Evaluate, ["--suites", "pa", "--no-preference"], "x")[0] == Evaluate(suites=["pa"], preference=False)
+    assert cli.parse(Evaluate, ["--suites", "pa", "--no-cascade"], "x")[0] == Evaluate(suites=["pa"], cascade=False)
     assert cli.parse(Synthesize, ["--train.age", "4"], "x")[0].train["age"] == 4
 
 

@@ -29,16 +29,18 @@ class Run(NamedTuple):
         return Score(run=self.name, suite=suite, metric=metric, group=group, value=value, n=n, seed=self.seed, commit=self.commit, **more)
 
 
-def open_run(folder: Path, name: str, settings: dict[str, Any], seed: int) -> Run:
-    """Make or reopen a run folder. A folder that holds another settings file is refused: results of two settings never mix."""
+def open_run(folder: Path, name: str, settings: dict[str, Any], seed: int, device: str = "") -> Run:
+    """Make or reopen a run folder. A folder that holds another settings file is refused: results of two settings never mix.
+
+    `device` is what the work is done on, in words (empty: this machine's CPU); a run that goes on elsewhere names both.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kept, results = folder / "settings.json", {path.name for path in folder.iterdir()} - {"settings.json", "provenance.json"}
     if kept.exists() and results:
         old, new = (_material(parse_json(text, str(kept))) for text in (kept.read_text(), json.dumps(settings, default=str)))
         if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
             raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
-    if not kept.exists() or not results:
-        write_atomic(folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+    _note_provenance(folder / "provenance.json", device or f"cpu ({processor()}, {os.cpu_count()} cores)", fresh=not results)
     write_atomic(kept, json.dumps(settings, indent=2, default=str, sort_keys=True) + "\n")
     return Run(folder, name, seed, commit())
 
@@ -68,6 +70,12 @@ def commit() -> str:
     return name + ("+dirty" if dirty else "")
 
 
+def _note_provenance(path: Path, device: str, fresh: bool) -> None:
+    table = provenance() if fresh or not path.exists() else parse_json(path.read_text(), str(path))
+    devices = [*filter(None, table.get("device", "").split("; ")), device]
+    write_atomic(path, json.dumps(table | {"device": "; ".join(dict.fromkeys(devices))}, indent=2) + "\n")
+
+
 def provenance() -> dict[str, Any]:
     """Versions, commit and machine."""
     return {
@@ -77,6 +85,16 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "system": platform.platform(),
     }
+
+
+def processor() -> str:
+    """The CPU by name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # no Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:
@@ -146,4 +164,4 @@ class Journal:
                 raise
 
 
-__all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "provenance", "write_atomic", "write_rows"]
+__all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "processor", "provenance", "write_atomic", "write_rows"]

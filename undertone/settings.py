@@ -150,6 +150,8 @@ class Analyze(Model):
     """splits whose clips are analysed"""
     limit: int = Field(1200, ge=0)
     """clips at most, whole pairs; 0: all"""
+    analyses: list[str] = ["probe", "intent", "similarity", "logit-lens", "patching"]
+    """what is analysed: names of the table, or my_package.my_module:analysis; the layer ranges need all but probe and patching"""
     folds: int = Field(5, ge=2)
     """folds of the probes, speakers kept apart"""
     patch_pairs: int = Field(64, ge=0)
@@ -187,6 +189,8 @@ class Finetune(Model):
 
     out: Path = Path("runs/finetune")
     """run folder; the adapter lands in OUT/adapter"""
+    name: str = "pe-ft"
+    """what this method is called in every score; evaluate its adapter under the same name"""
     layers: str = "0-3"
     """language-model layers to adapt: "0-14", "0,2,5", "all", or "random:15" for as many at random"""
     lora: Lora = Lora()
@@ -244,8 +248,8 @@ class Evaluate(Model):
     """scale of the adapter: 0 vanilla, 1 as trained"""
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
-    preference: bool = True
-    """also score the judge-free preference"""
+    metrics: list[str] = ["pa", "preference", "exact"]
+    """what is scored: pa (from verdicts), preference (judge-free), exact, or my_package.my_module:metric"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
     limit: int = Field(0, ge=0)
@@ -270,10 +274,10 @@ class Ask(Model):
 class Report(Settings):
     """One self-contained HTML page from run folders."""
 
-    run: Path = Path("runs/demo")
-    """folder whose scores.jsonl, layers.jsonl and examples are shown"""
+    runs: list[Path] = Field([Path("runs/demo")], min_length=1)
+    """folders of evaluate, analyze, finetune or demo; what lies in them is shown side by side"""
     out: Path | None = None
-    """the page; empty: RUN/report.html"""
+    """the page; empty: report.html in the folder, or in the nearest one that holds them all"""
     title: str = "How the model hears its speakers"
     """headline"""
 

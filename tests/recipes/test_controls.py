@@ -2,7 +2,7 @@
 
 from undertone.attributes import note
 from undertone.evaluation.cascade import fit_speakers, spoken_note
-from undertone.recipes.evaluate import swapped
+from undertone.recipes.asking import swapped
 from undertone.records import Utterance
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from undertone import settings
-from undertone.analysis import curves
+from undertone.analysis import ANALYSES
 from undertone.analysis.activations import collect
-from undertone.analysis.curves import Bootstrap
-from undertone.analysis.patching import Contrast
+from undertone.analysis.curves import Bootstrap, Material
 from undertone.analysis.selection import select
+from undertone.lookup import resolve
+from undertone.models import device_name
 from undertone.models.base import Prompt
 from undertone.progress import bar
 from undertone.recipes.opening import open_corridor, require
@@ -21,7 +22,8 @@ from undertone.training.lora import load_adapter
 
 def analyze(chosen: settings.Analyze) -> None:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
-    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed)
+    analyses = [resolve(ANALYSES, name, "analysis") for name in chosen.analyses]
+    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     if (run.folder / "selection.json").exists():
         return
     corridor = open_corridor(chosen, run.folder)
@@ -36,9 +38,6 @@ def analyze(chosen: settings.Analyze) -> None:
     def heard(row: Utterance) -> Prompt:
         return Prompt(audio=corridor.heard[row.id], system=chosen.system)
 
-    def contrast(giver: Utterance, receiver: Utterance) -> Contrast:
-        return Contrast(heard(giver), heard(receiver), giver.reply or "", receiver.reply or "")
-
     replies = [row.content_reply for row in rows if row.content_reply]
     spoken = collect(
         corridor.model, [heard(row) for row in rows], replies if len(replies) == len(rows) else None, chosen.batch, bar("speech")
@@ -46,14 +45,8 @@ def analyze(chosen: settings.Analyze) -> None:
     written = collect(corridor.model, [Prompt(text=row.text, system=chosen.system) for row in rows], None, chosen.batch, bar("text only"))
 
     draw = Bootstrap(chosen.bootstrap, chosen.seed)
-    layers = [
-        *curves.probes(spoken, rows, "probe", chosen.folds, draw),
-        *curves.probes(written, rows, "probe-text-only", chosen.folds, draw),
-        *curves.intent(spoken, rows, chosen.folds, draw),
-        *curves.similarities(spoken, rows, draw),
-        *curves.logit_lens(spoken, rows, draw),
-        *curves.patching(corridor.model, spoken, rows, contrast, chosen.patch_pairs, chosen.batch, draw),
-    ]
+    material = Material(corridor.model, rows, heard, spoken, written, chosen.folds, chosen.patch_pairs, chosen.batch, draw)
+    layers = [score for analysis in analyses for score in analysis(material)]
     write_rows(run.folder / "layers.jsonl", layers)
 
     selection = select(layers)

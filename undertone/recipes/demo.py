@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from undertone import settings
+from undertone.models import device_name
 from undertone.models.tiny import MIND
 from undertone.recipes.analyze import analyze
 from undertone.recipes.evaluate import evaluate
@@ -51,7 +52,7 @@ CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
 
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
-    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
     seeds = range(chosen.seed, chosen.seed + (3 if chosen.size == "full" else 1))
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
     for folder, seed in zip(folders, seeds, strict=True):
@@ -59,8 +60,8 @@ def demo(chosen: settings.Demo) -> Path:
     write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)])
     write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
     write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
-    write_examples(run.folder / "examples.jsonl", folders[0] / "data", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
-    return report(settings.Report(run=run.folder))
+    write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
+    return report(settings.Report(runs=[run.folder], out=run.folder / "report.html"))
 
 
 def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
@@ -85,7 +86,8 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
     tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
     side_by_side(
-        Stage(finetune, tune(out=folder / "tune" / method, layers=layers, adch=adch)) for method, (layers, adch) in methods.items()
+        Stage(finetune, tune(out=folder / "tune" / method, name=method, layers=layers, adch=adch))
+        for method, (layers, adch) in methods.items()
     )
 
     ask = partial(settings.Evaluate, data=data, seed=seed)
@@ -94,7 +96,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     asked = {"vanilla": ask(), "prompted": ask(system=MIND), "cascade": ask(cascade=True)}
     after = {method: ask(adapter=adapter, against=vanilla) for method, adapter in adapters.items()}
     if name != "small":
-        tuned = partial(ask, adapter=adapters["pe-ft"], preference=False)
+        tuned = partial(ask, adapter=adapters["pe-ft"], metrics=["pa", "exact"])
         after |= {f"pe-ft@{strength}": tuned(strength=strength, suites=["child-safety"]) for strength in STRENGTHS}
         after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"]) for control in CONTROLS}
     for runs in (asked, after):
@@ -106,8 +108,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
 
 
 def collect(folder: Path) -> list[Score]:
-    """The scores of one walk: evaluations, and what each fine-tuning cost, under the method's name."""
-    scores = [score for path in sorted((folder / "eval").glob("*/scores.jsonl")) for score in read_rows(path, Score)]
-    for path in sorted((folder / "tune").glob("*/scores.jsonl")):
-        scores += [score.model_copy(update={"run": path.parent.name}) for score in read_rows(path, Score)]
-    return scores
+    """The scores of one walk: evaluations, and what each fine-tuning cost."""
+    return [
+        score for kind in ("eval", "tune") for path in sorted(folder.glob(f"{kind}/*/scores.jsonl")) for score in read_rows(path, Score)
+    ]

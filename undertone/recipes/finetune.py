@@ -5,11 +5,11 @@ output of the last adapted layer; a share of attribute-free queries is replayed;
 """
 
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
+from undertone.models import device_name
 from undertone.progress import bar
 from undertone.recipes.opening import open_corridor
 from undertone.records import CONTENT, Utterance
@@ -24,7 +24,7 @@ LEVELS = ("category", "attribute")
 
 def finetune(chosen: settings.Finetune) -> Path:
     """Train and save the adapter in PEFT's own format; returns its folder."""
-    run = open_run(chosen.out, "finetune", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
     adapter = run.folder / "adapter"
     if (run.folder / "scores.jsonl").exists():
         return adapter
@@ -42,7 +42,6 @@ def finetune(chosen: settings.Finetune) -> Path:
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
-    began = time.monotonic()
     encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system)
     progress = train(
         objective,
@@ -57,12 +56,12 @@ def finetune(chosen: settings.Finetune) -> Path:
     adapted.save_pretrained(adapter)
 
     details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
-    costs = {
-        "trainable_parameters": sum(value.numel() for value in adapted.parameters() if value.requires_grad),
-        "seconds": time.monotonic() - began,
-    }
-    scores = [run.score("cost", metric, "all", value, 1, details=details) for metric, value in costs.items()]
-    scores.append(run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details))
+    weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+    scores = [
+        run.score("cost", "trainable_parameters", "all", weights, 1, details=details),
+        run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
+        run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details),
+    ]
     if objective.adch is not None:
         for split in ("dev", "test"):
             if paired := encode.sizes(rows[split]).clips:

@@ -15,8 +15,8 @@ from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.settings import Model
-from undertone.speech.corpora import TABLE, guess, read_corpus
-from undertone.speech.folder import DECLARATION, METADATA, Data, load_sound, read_folder
+from undertone.speech import corpora
+from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
 
 
@@ -67,7 +67,7 @@ def open_corridor(settings: Model, folder: Path) -> Corridor:
     data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     store = FeatureStore(data.folder / ".features", model, partial(_sound_key, data.folder))
-    return Corridor(model, data, store, rejected, settings.strict, is_ours(settings.data))
+    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data))
 
 
 def _sound_key(folder: Path, row: Utterance) -> str:
@@ -86,22 +86,9 @@ def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
             raise ValueError(f"{where}: no clip says its {field}; add a column {column}, or name one with --columns")
 
 
-def is_ours(where: Path) -> bool:
-    """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
-    foreign = where.suffix or (where / METADATA).exists() or (where / TABLE).exists()
-    return (where / DECLARATION).exists() or not foreign
-
-
 def read_data(settings: Model, rejected: Journal) -> Data:
-    """A data folder, or data of one's own: another's audiofolder, `messages` JSONL, CSV."""
-    where, values = settings.data, {field: cells for field, cells in settings.values.items() if cells}
-    if is_ours(where):
-        if settings.columns or values:
-            raise ValueError(f"{where}: its rows have undertone's own names and words already; leave --columns and --values out")
-        return read_folder(where)
-    if not where.exists():
-        raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
-    found = read_corpus(guess(where), where, strict=settings.strict, columns=settings.columns, values=values)
+    """The data that `settings` name; what its reader turned away is noted in `rejected`."""
+    found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)
