@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from undertone import settings
 from undertone.models import device_name
@@ -148,6 +150,26 @@ def test_finetuning_reports_its_cost_and_its_heads(data: Path, tuned: Path) -> N
     undertone("finetune", *TUNE, "--data", data, "--out", tuned)
     again = {(score.suite, score.metric, score.group): score.value for score in read_rows(tuned / "scores.jsonl", Score)}
     assert again == cells, "time is that of the steps, in whichever session they were taken"
+
+
+def test_two_processes_fine_tune_as_one_does(data: Path, tmp_path: Path) -> None:
+    """By torchrun, on gloo: the same weights, up to the order in which numbers are added."""
+    (tmp_path / "program.py").write_text("import sys; from undertone.cli import main; sys.exit(main())")
+    words = ["finetune", *TUNE, "--lora.dropout", "0", "--data", str(data), "--device", "cpu", "--out"]
+    undertone(*words, tmp_path / "one")
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(tmp_path / "program.py")]
+    done = subprocess.run([*start, *words, str(tmp_path / "two")], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+    losses = [
+        {(row.suite, row.metric, row.group): row.value for row in read_rows(tmp_path / name / "scores.jsonl", Score)}
+        for name in ("one", "two")
+    ]
+    assert losses[0].keys() == losses[1].keys()
+    assert losses[1]["cost", "dev_loss", "all"] == pytest.approx(losses[0]["cost", "dev_loss", "all"], rel=1e-4)
 
 
 def test_killed_synthesis_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:

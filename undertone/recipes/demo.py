@@ -78,20 +78,17 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     analyze(settings.Analyze(data=data, out=folder / "analyze", limit=size.analysed, patch_pairs=24, seed=seed))
     first, last = json.loads((folder / "analyze" / "selection.json").read_text())["adapt"]
 
-    head, none = settings.Adch(), settings.Adch(weight=0.0)
-    methods = {"all-layer": ("all", none), "pe-ft": (f"{first}-{last}", head)}
-    if name == "full":
-        methods |= {"selective": (f"{first}-{last}", none), "random-layers": (f"random:{last - first + 1}", none)}
-    say(f"fine-tuning {', '.join(methods)}")
+    trained = methods(first, last, name)
+    say(f"fine-tuning {', '.join(trained)}")
     lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
     tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
     side_by_side(
         Stage(finetune, tune(out=folder / "tune" / method, name=method, layers=layers, adch=adch))
-        for method, (layers, adch) in methods.items()
+        for method, (layers, adch) in trained.items()
     )
 
     ask = partial(settings.Evaluate, data=data, seed=seed)
-    adapters = {method: folder / "tune" / method / "adapter" for method in methods}
+    adapters = {method: folder / "tune" / method / "adapter" for method in trained}
     vanilla = folder / "eval" / "vanilla"
     asked = {"vanilla": ask(), "prompted": ask(system=MIND), "cascade": ask(cascade=True)}
     after = {method: ask(adapter=adapter, against=vanilla) for method, adapter in adapters.items()}
@@ -105,6 +102,14 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
             Stage(evaluate, one.model_copy(update={"out": folder / "eval" / run.replace(" ", "-"), "name": run.partition(" ")[0]}))
             for run, one in runs.items()
         )
+
+
+def methods(first: int, last: int, size: str) -> dict[str, tuple[str, settings.Adch]]:
+    """What is fine-tuned where the analysis chose the layers `first` to `last`: name → layers, head."""
+    chosen, head, none = f"{first}-{last}", settings.Adch(), settings.Adch(weight=0.0)
+    compared = {"all-layer": ("all", none), "pe-ft": (chosen, head)}
+    further = {"selective": (chosen, none), "random-layers": (f"random:{last - first + 1}", none)}
+    return compared | further if size == "full" else compared
 
 
 def collect(folder: Path) -> list[Score]:

@@ -15,7 +15,7 @@ from undertone.recipes.opening import open_corridor
 from undertone.records import CONTENT, Utterance
 from undertone.run import open_run, write_rows
 from undertone.training.batches import Mixture
-from undertone.training.loop import Encoder, Schedule, train, validate
+from undertone.training.loop import Encoder, Schedule, is_main, train, validate
 from undertone.training.lora import adapt, choose_layers
 from undertone.training.objectives import PeFt
 
@@ -53,6 +53,8 @@ def finetune(chosen: settings.Finetune) -> Path:
         tensorboard(run.folder / "logs"),
         bar("fine-tuning"),
     )
+    if not is_main():  # of several processes, one writes
+        return adapter
     adapted.save_pretrained(adapter)
 
     details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
