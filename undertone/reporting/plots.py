@@ -48,7 +48,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             ("patching-full",),
             (0,),
         ),
-        "cka": Kind("CKA", "Linear similarity of representations.", (), ()),
     }
 )
 """The known analyses in order of reading; any other one gets a panel under its own name."""
