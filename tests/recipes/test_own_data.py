@@ -122,6 +122,13 @@ def test_what_somebody_elses_folder_does_not_say_is_named(
     assert said in lines[0]
 
 
+def test_a_folder_that_holds_no_data_says_how_to_make_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "v1.5").mkdir()
+    for name in ("v1.5", "nowhere"):
+        assert main(["evaluate", "--data", str(tmp_path / name), "--out", str(tmp_path / "run")]) == 2
+        assert f"{tmp_path / name}: no metadata.jsonl there; make the data first" in capsys.readouterr().err
+
+
 def test_names_of_others_make_no_sense_for_a_folder_of_ours(
     tmp_path: Path, utterance: Callable[..., Utterance], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,8 +45,8 @@ def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **option
 
 def is_ours(where: Path) -> bool:
     """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
-    foreign = where.suffix or (where / METADATA).exists() or (where / TABLE).exists()
-    return (where / DECLARATION).exists() or not foreign
+    own = (where / METADATA).exists() or (where / TABLE).exists() if where.is_dir() else bool(where.suffix)
+    return (where / DECLARATION).exists() or not own
 
 
 def read_data(where: Path, columns: Mapping[str, str], values: Mapping[str, Mapping[str, str]], strict: bool = False) -> Found:
