@@ -4,10 +4,10 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from undertone.attributes import ATTRIBUTES
 from undertone.lookup import suggest
@@ -230,8 +230,8 @@ class Evaluate(Model):
     """run folder"""
     adapter: Path | None = None
     """folder of a PEFT adapter to put on the model"""
-    name: str = "vanilla"
-    """what this run is called in every score"""
+    name: str = ""
+    """what this run is called in every score; empty: vanilla, cascade, or tuned where there is an adapter"""
     split: Literal["train", "dev", "test"] = "test"
     """split that is asked"""
     suites: list[Literal["pa", "child-safety", "content"]] = ["pa", "child-safety", "content"]
@@ -253,11 +253,19 @@ class Evaluate(Model):
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
     limit: int = Field(0, ge=0)
-    """utterances at most; 0: all"""
+    """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)
     """resamples of every interval, clustered by text"""
     seed: int = 0
-    """draws resamples and shuffles"""
+    """draws resamples, shuffles and what `limit` leaves"""
+
+    @model_validator(mode="after")
+    def _one_thing_at_a_time(self) -> Self:
+        if self.control and (self.cascade or self.against):
+            raise ValueError("a control is asked by itself; leave cascade and against out")
+        if self.strength != 1 and self.adapter is None:
+            raise ValueError("strength scales an adapter; name it with adapter")
+        return self
 
 
 class Ask(Model):
@@ -354,8 +362,8 @@ def closest(name: str, names: list[str], mark: str = "") -> str:
     return mark + close[0] if close else "none"
 
 
-def to_toml(settings: Settings) -> str:
-    """The resolved settings as TOML that `--config` reads back; unset ones are left out."""
+def to_toml(settings: Settings, only_changed: bool = False) -> str:
+    """The resolved settings as TOML that `--config` reads back; unset ones are left out, and on demand those that are as by default."""
     import tomli_w
 
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True, exclude_defaults=only_changed))

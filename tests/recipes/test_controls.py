@@ -62,7 +62,7 @@ def corridor(tmp_path: Path) -> Corridor:
     waves = {row.id: np.random.default_rng(i).standard_normal(4000).astype(np.float32) for i, row in enumerate(some)}
     store = FeatureStore(tmp_path, model)
     store.fill(some, lambda row: 0.1 * waves[row.id])
-    return Corridor(model, Data(tmp_path, some, ()), store, Journal(tmp_path / "rejected.jsonl"), False)
+    return Corridor(model, Data(tmp_path, some, ()), store, Journal(tmp_path / "rejected.jsonl"), False, True)
 
 
 def prompts(corridor: Corridor, **chosen: object) -> dict[str, Prompt]:

@@ -1,9 +1,6 @@
 """`undertone analyze`: where in the network is the voice, where is it lost? Six analyses, read together (METHOD A.2)."""
 
 import json
-from collections.abc import Sequence
-
-import numpy as np
 
 from undertone import settings
 from undertone.analysis import ANALYSES
@@ -11,19 +8,18 @@ from undertone.analysis.activations import collect
 from undertone.analysis.curves import Bootstrap, Material
 from undertone.analysis.selection import select
 from undertone.lookup import resolve
-from undertone.models import device_name
 from undertone.models.base import Prompt
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor, require
+from undertone.recipes.opening import begin, open_corridor, require, sample
 from undertone.records import Utterance
-from undertone.run import open_run, write_atomic, write_rows
+from undertone.run import write_atomic, write_rows
 from undertone.training.lora import load_adapter
 
 
 def analyze(chosen: settings.Analyze) -> None:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
     analyses = [resolve(ANALYSES, name, "analysis") for name in chosen.analyses]
-    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
+    run = begin(chosen, "analyze")
     if (run.folder / "selection.json").exists():
         return
     corridor = open_corridor(chosen, run.folder)
@@ -51,19 +47,12 @@ def analyze(chosen: settings.Analyze) -> None:
 
     selection = select(layers)
     first, last = selection.adapt
-    write_atomic(run.folder / "finetune.toml", f'# chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n')
+    write_atomic(run.folder / "finetune.toml", "# layers chosen by undertone analyze; see selection.json\n" + following(chosen, first, last))
     write_atomic(run.folder / "selection.json", json.dumps(selection._asdict(), indent=2) + "\n")
     print(*selection.evidence, f"Adapt layers {first}-{last}: {run.folder / 'finetune.toml'}", sep="\n")
 
 
-def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
-    """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
-    groups: dict[str, list[Utterance]] = {}
-    for row in rows:
-        groups.setdefault(row.pair or row.id, []).append(row)
-    members = list(groups.values())
-    chosen: list[Utterance] = []
-    for i in np.random.default_rng(seed).permutation(len(members)):
-        if not limit or len(chosen) + len(members[i]) <= limit:
-            chosen += members[i]
-    return chosen
+def following(chosen: settings.Analyze, first: int, last: int) -> str:
+    """Settings of the fine-tuning that follows, as TOML: the same model, asked the same way of the same data, in the layers found."""
+    same = settings.Model(**{name: getattr(chosen, name) for name in settings.Model.model_fields})
+    return f'layers = "{first}-{last}"\n' + settings.to_toml(same, only_changed=True)

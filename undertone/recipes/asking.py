@@ -8,6 +8,7 @@ from typing import NamedTuple
 from undertone import settings
 from undertone.attributes import note
 from undertone.evaluation.cascade import fit_speakers, spoken_note
+from undertone.evaluation.metrics import suite_of
 from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
 from undertone.recipes.opening import Corridor
@@ -42,9 +43,14 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
 
 
 def swapped(rows: Sequence[Utterance], seed: int) -> dict[str, str]:
-    """Utterance id → id of the rendering that is played instead: in every second pair, drawn by `seed`, the two voices change places."""
-    pairs: dict[str, list[str]] = {}
+    """Utterance id → id of the rendering that is played instead: in every second pair of each suite and category, drawn by `seed`, the
+    two voices change places."""
+    cells: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        pairs.setdefault(row.pair or row.id, []).append(row.id)
-    order = random.Random(seed).sample(list(pairs.values()), len(pairs))
-    return {one: other for i, pair in enumerate(order) for one, other in zip(pair, pair[:: -1 if i % 2 else 1], strict=True)}
+        cells.setdefault(suite_of(row), {}).setdefault(row.pair or row.id, []).append(row.id)
+    rng = random.Random(seed)
+    played: dict[str, str] = {}
+    for pairs in cells.values():
+        for i, pair in enumerate(rng.sample(list(pairs.values()), len(pairs))):
+            played |= dict(zip(pair, pair[:: -1 if i % 2 else 1], strict=True))
+    return played

@@ -7,36 +7,27 @@ from undertone import settings
 from undertone.evaluation import METRICS
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
-from undertone.evaluation.metrics import Asked, Metric, exact_drop
+from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
 from undertone.evaluation.replies import ask
 from undertone.lookup import resolve
-from undertone.models import device_name
 from undertone.progress import bar
 from undertone.recipes.asking import Asking, prompting
-from undertone.recipes.opening import open_corridor, require
+from undertone.recipes.opening import Corridor, begin, open_corridor, require, sample
 from undertone.records import CONTENT, Reply, Score, Utterance, read_rows
-from undertone.run import Journal, Run, open_run, write_rows
+from undertone.run import Journal, Run, write_rows
 from undertone.training.lora import load_adapter
 
 
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
     metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
-    run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
+    run = begin(chosen, chosen.name or called(chosen))
     if (run.folder / "scores.jsonl").exists():
         return list(read_rows(run.folder / "scores.jsonl", Score))
     judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
+    before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_corridor(chosen, run.folder)
-    rows = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites][: chosen.limit or None]
-    if all(row.category == CONTENT for row in rows):
-        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
-    if chosen.control == "text-only":
-        require(rows, chosen.data, "text")
-    wanted = {row.id for row in rows} | {row.id for row in corridor.data.utterances if chosen.cascade and row.split == "train"}
-    corridor.listen([row for row in corridor.data.utterances if row.id in wanted], chosen.batch)
-    rows = [row for row in rows if row.id in corridor.heard]
-    if not rows:
-        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    rows = questions(chosen, corridor)
     asking = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
@@ -50,9 +41,34 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
 
     asked = judged(judge, rows, {reply.utterance_id: reply for reply in journal.rows(Reply)})
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in asked if row.judgement])
-    scores = [*scored(chosen, run, metrics, asked), *cost(chosen, run, asked, asking)]
+    scores = [*scored(chosen, run, metrics, asked), *lost(chosen, run, before, asked), *cost(chosen, run, asked, asking)]
     write_rows(run.folder / "scores.jsonl", scores)
     return scores
+
+
+def called(chosen: settings.Evaluate) -> str:
+    """What a run is called that was given no name."""
+    return "cascade" if chosen.cascade else "tuned" if chosen.adapter else "vanilla"
+
+
+def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
+    """What is asked: utterances of the split and the suites that can be heard, at most `limit` of each suite and category."""
+    cells: dict[str, list[Utterance]] = {}
+    for row in corridor.data.utterances:
+        if row.split == chosen.split and row.suite in chosen.suites:
+            cells.setdefault(suite_of(row), []).append(row)
+    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
+    if not rows:
+        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    if all(row.category == CONTENT for row in rows):
+        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
+    if chosen.control == "text-only":
+        require(rows, chosen.data, "text")
+    fitted_on = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train"]
+    heard = {row.id for row in corridor.listen([*rows, *fitted_on], chosen.batch)}
+    if not heard.intersection(row.id for row in rows):
+        raise ValueError(f"{chosen.data}: no clip of split {chosen.split!r} can be heard; {corridor.rejected.path} says why")
+    return [row for row in rows if row.id in heard]
 
 
 def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -> list[Asked]:
@@ -71,10 +87,13 @@ def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked
                 yield score
             elif score.group == "all":
                 yield score.model_copy(update={"suite": f"control/{chosen.control}", "group": score.suite.removeprefix("pa/")})
-    if chosen.against is not None:
-        earlier = {row.utterance_id: row for row in read_rows(chosen.against / "replies.jsonl", Reply)}
-        before = [row._replace(reply=earlier[row.utterance.id]) for row in asked if row.utterance.id in earlier]
-        yield from exact_drop(before, asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed)
+
+
+def lost(chosen: settings.Evaluate, run: Run, before: Sequence[Reply], asked: Sequence[Asked]) -> Iterator[Score]:
+    """How many right replies of an earlier run were lost since, in pairs."""
+    earlier = {row.utterance_id: row for row in before}
+    then = [row._replace(reply=earlier[row.utterance.id]) for row in asked if row.utterance.id in earlier]
+    yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen)), chosen.bootstrap, chosen.seed)
 
 
 def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: Asking) -> Iterator[Score]:

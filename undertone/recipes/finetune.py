@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
-from undertone.models import device_name
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor
+from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Utterance
-from undertone.run import open_run, write_rows
+from undertone.run import write_rows
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder, Schedule, is_main, train, validate
 from undertone.training.lora import adapt, choose_layers
@@ -24,7 +23,7 @@ LEVELS = ("category", "attribute")
 
 def finetune(chosen: settings.Finetune) -> Path:
     """Train and save the adapter in PEFT's own format; returns its folder."""
-    run = open_run(chosen.out, chosen.name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device))
+    run = begin(chosen, chosen.name)
     adapter = run.folder / "adapter"
     if (run.folder / "scores.jsonl").exists():
         return adapter

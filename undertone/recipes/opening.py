@@ -7,16 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Conversions, Wave
-from undertone.models import open_model
+from undertone.models import device_name, open_model
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
-from undertone.run import Journal
-from undertone.settings import Model
+from undertone.run import Journal, Run, open_run
+from undertone.settings import Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
-from undertone.speech.folder import Data, load_sound
+from undertone.speech.folder import METADATA, Data, load_sound
 from undertone.training.features import FeatureStore
 
 
@@ -61,6 +63,14 @@ def _turned_away(clips: int, rejected: Journal) -> None:
         logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
+def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
+    """The run folder of a recipe that asks a model: bound to its settings, and to what its data and its adapter hold."""
+    data = chosen.data / METADATA if chosen.data.is_dir() else chosen.data
+    read = {"data": data, "adapter": (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"}
+    inputs = {name: sha256(path.read_bytes()).hexdigest() for name, path in read.items() if path.is_file()}
+    return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
+
+
 def open_corridor(settings: Model, folder: Path) -> Corridor:
     """Open what `settings` name; clips that are turned away are listed in `folder`."""
     rejected = Journal(folder / "rejected.jsonl")
@@ -93,3 +103,16 @@ def read_data(settings: Model, rejected: Journal) -> Data:
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)
     return found.data
+
+
+def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
+    """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
+    groups: dict[str, list[Utterance]] = {}
+    for row in rows:
+        groups.setdefault(row.pair or row.id, []).append(row)
+    members = list(groups.values())
+    chosen: list[Utterance] = []
+    for i in np.random.default_rng(seed).permutation(len(members)):
+        if not limit or len(chosen) + len(members[i]) <= limit:
+            chosen += members[i]
+    return chosen
