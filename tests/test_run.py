@@ -123,14 +123,14 @@ def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> N
     first = open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
     assert open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0) == first
     open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 9}, "seed": 0}, 0)  # a mistyped start leaves nothing that could be mixed
-    (tmp_path / "run" / "replies.jsonl").write_text("")
+    (tmp_path / "run" / "replies.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match=r"other settings \(lora\); choose another --out"):
         open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
 
 
 def test_settings_that_change_no_result_may_change_between_starts(tmp_path: Path) -> None:
     open_run(tmp_path, "vanilla", {"batch": 64, "endpoint": {"model": "m", "max_tokens_spent": 5}}, 0)
-    (tmp_path / "replies.jsonl").write_text("")
+    (tmp_path / "replies.jsonl").write_text("{}\n")
     open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "m", "max_tokens_spent": 500}}, 0)
     with pytest.raises(ValueError, match="endpoint"):
         open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "other", "max_tokens_spent": 500}}, 0)
@@ -152,7 +152,7 @@ def test_the_device_is_written_down_and_so_is_a_change_of_it(tmp_path: Path) -> 
     assert device() == f"cpu ({processor()}, {os.cpu_count()} cores)"
     open_run(tmp_path / "run", "vanilla", {}, 0, "cpu (Some CPU, 2 threads)")  # nothing was done yet: the first start tells nothing
     assert device() == "cpu (Some CPU, 2 threads)"
-    (tmp_path / "run" / "replies.jsonl").write_text("")
+    (tmp_path / "run" / "replies.jsonl").write_text("{}\n")
     for name in ("cuda (NVIDIA H200)", "cpu (Some CPU, 2 threads)"):
         open_run(tmp_path / "run", "vanilla", {}, 0, name)
     assert device() == "cpu (Some CPU, 2 threads); cuda (NVIDIA H200)"

@@ -38,7 +38,7 @@ def open_run(
     `device` is what the work is done on, in words (empty: this machine's CPU); a run that goes on elsewhere names both.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept, results = folder / "settings.json", {path.name for path in folder.iterdir()} - {"settings.json", "provenance.json"}
+    kept, results = folder / "settings.json", _results(folder)
     if kept.exists() and results:
         old, new = (_material(parse_json(text, str(kept))) for text in (kept.read_text(), json.dumps(settings, default=str)))
         if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
@@ -51,6 +51,12 @@ def open_run(
     write_atomic(made_by, json.dumps(table | {"device": "; ".join(dict.fromkeys(devices))}, indent=2) + "\n")
     write_atomic(kept, json.dumps(settings, indent=2, default=str, sort_keys=True) + "\n")
     return Run(folder, name, seed, commit())
+
+
+def _results(folder: Path) -> set[str]:
+    """What a run has left in its folder so far; a file without a row is no result."""
+    found = {path.name for path in folder.iterdir() if path.is_dir() or path.stat().st_size}
+    return found - {"settings.json", "provenance.json"}
 
 
 IMMATERIAL = frozenset(

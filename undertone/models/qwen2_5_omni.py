@@ -31,13 +31,9 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
-        from safetensors import SafetensorError
         from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
 
-        try:
-            module, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype, output_loading_info=True)
-        except SafetensorError as error:
-            raise OSError(f"model {checkpoint}: a weight file is not whole ({error}); copy or download it again") from None
+        module, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype, output_loading_info=True)
         if found["missing_keys"]:
             some = ", ".join(sorted(found["missing_keys"])[:3])
             raise ValueError(
