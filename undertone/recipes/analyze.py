@@ -47,7 +47,7 @@ def analyze(chosen: settings.Analyze) -> None:
 
     selection = select(layers)
     first, last = selection.adapt
-    write_atomic(run.folder / "finetune.toml", "# layers chosen by undertone analyze; see selection.json\n" + following(chosen, first, last))
+    write_atomic(run.folder / "finetune.toml", following(chosen, first, last))
     write_atomic(run.folder / "selection.json", json.dumps(selection._asdict(), indent=2) + "\n")
     print(*selection.evidence, f"Adapt layers {first}-{last}: {run.folder / 'finetune.toml'}", sep="\n")
 
@@ -55,4 +55,4 @@ def analyze(chosen: settings.Analyze) -> None:
 def following(chosen: settings.Analyze, first: int, last: int) -> str:
     """Settings of the fine-tuning that follows, as TOML: the same model, asked the same way of the same data, in the layers found."""
     same = settings.Model(**{name: getattr(chosen, name) for name in settings.Model.model_fields})
-    return f'layers = "{first}-{last}"\n' + settings.to_toml(same, only_changed=True)
+    return f'# layers chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n' + settings.to_toml(same, only_changed=True)

@@ -48,6 +48,8 @@ SIZES["full"] = SIZES["default"]._replace(steps=300, analysed=1200)
 
 STRENGTHS = (0.25, 0.5, 0.75)
 CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
+CONTROLLED = 240
+"""Clips of each category that a control is asked."""
 
 
 def demo(chosen: settings.Demo) -> Path:
@@ -95,7 +97,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     if name != "small":
         tuned = partial(ask, adapter=adapters["pe-ft"], metrics=["pa", "exact"])
         after |= {f"pe-ft@{strength}": tuned(strength=strength, suites=["child-safety"]) for strength in STRENGTHS}
-        after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"]) for control in CONTROLS}
+        after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"], limit=CONTROLLED) for control in CONTROLS}
     for runs in (asked, after):
         say(f"asking {', '.join(runs)}")
         side_by_side(
