@@ -55,4 +55,5 @@ def analyze(chosen: settings.Analyze) -> None:
 def following(chosen: settings.Analyze, first: int, last: int) -> str:
     """Settings of the fine-tuning that follows, as TOML: the same model, asked the same way of the same data, in the layers found."""
     same = settings.Model(**{name: getattr(chosen, name) for name in settings.Model.model_fields})
-    return f'# layers chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n' + settings.to_toml(same, only_changed=True)
+    found = f'# layers chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n'
+    return found + settings.to_toml(same, only_changed=True)
