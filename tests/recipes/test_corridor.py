@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from undertone import settings
 from undertone.models import device_name
@@ -72,6 +75,26 @@ def evaluated(data: Path, tuned: Path) -> Path:
     return out
 
 
+def unheard(data: Path, folder: Path) -> Path:
+    """A copy of the data that no model has heard yet."""
+    return shutil.copytree(data, folder, ignore=shutil.ignore_patterns(".features"))
+
+
+def heard(data: Path) -> dict[Path, int]:
+    """The shards of audio embeddings beside the data, and when each was written."""
+    return {shard: shard.stat().st_mtime_ns for shard in data.glob(".features/*/*.safetensors")}
+
+
+ANALYZE = ("--folds", "2", "--bootstrap", "50", "--patch-pairs", "4")
+
+
+@pytest.fixture(scope="module")
+def analyzed(data: Path) -> Path:
+    out = data.parent / "analyze"
+    undertone("analyze", "--data", unheard(data, data.parent / "data for analyze"), "--out", out, *ANALYZE)
+    return out
+
+
 def test_a_pair_differs_in_its_category_alone(data: Path) -> None:
     pairs: dict[str, list[Utterance]] = {}
     for row in read_rows(data / "metadata.jsonl", Utterance):
@@ -85,9 +108,8 @@ def test_a_pair_differs_in_its_category_alone(data: Path) -> None:
         assert (one.reply, one.contrast) == (other.contrast_reply, other.attributes[one.category])
 
 
-def test_analysis_writes_curves_and_a_settings_file(data: Path) -> None:
-    out = data.parent / "analyze"
-    undertone("analyze", "--data", data, "--out", out, "--folds", "2", "--bootstrap", "50", "--patch-pairs", "4")
+def test_analysis_writes_curves_and_a_settings_file(analyzed: Path) -> None:
+    out = analyzed
     selection = json.loads((out / "selection.json").read_text())
     assert 0 < selection["hand_over"] <= selection["adapt"][1]
     dry = undertone("finetune", "--config", out / "finetune.toml", "--dry-run")
@@ -213,6 +235,52 @@ def test_untrained_methods_report_their_cost_too(data: Path, tmp_path: Path, wor
     classes = 2 + 2 + 6
     assert cost["trainable_parameters", "all"] == ((192 + 1) * classes if words else 0)
     assert (cost["seconds", "training"] > 0) == bool(words)  # type: ignore[operator]
+
+
+def test_killed_analysis_hears_no_clip_twice_and_finds_the_same(data: Path, analyzed: Path, tmp_path: Path) -> None:
+    copy, out = unheard(data, tmp_path / "data"), tmp_path / "run"
+    words = ("analyze", "--data", copy, "--out", out, *ANALYZE)
+    killed_when(lambda: bool(heard(copy)), *words)
+    before = heard(copy)
+    assert not (out / "selection.json").exists()
+    undertone(*words)
+    assert heard(copy) == before, "clips were heard again"
+    for name in ("layers.jsonl", "selection.json", "finetune.toml"):
+        assert (out / name).read_bytes() == (analyzed / name).read_bytes(), name
+
+
+def test_killed_finetuning_goes_on_and_ends_with_the_same_adapter(data: Path, tmp_path: Path) -> None:
+    words = ("finetune", "--data", data, "--layers", "0-1", "--steps", "16", "--batch-size", "8", "--check-every", "2")
+    undertone(*words, "--out", tmp_path / "straight")
+    out = tmp_path / "killed"
+    killed_when(lambda: (out / "last.safetensors").exists(), *words, "--out", out)
+    finished, logs = steps_saved(out), set((out / "logs").iterdir())
+    assert 0 < finished < 16
+    assert not (out / "scores.jsonl").exists()
+    undertone(*words, "--out", out)
+    (log,) = set((out / "logs").iterdir()) - logs
+    assert min(steps_logged(log)) == finished, "finished steps were trained again"
+    straight, killed = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (tmp_path / "straight", out))
+    assert straight.keys() == killed.keys()
+    assert all(straight[name].equal(killed[name]) for name in straight)
+    one, other = (
+        [row.model_dump() for row in read_rows(folder / "scores.jsonl", Score) if row.metric != "seconds"]
+        for folder in (tmp_path / "straight", out)
+    )
+    assert one == other
+
+
+def steps_saved(out: Path) -> int:
+    """The step at which the last training state was saved."""
+    with safe_open(out / "last.safetensors", "pt") as file:
+        return int(json.loads(file.metadata()["progress"])["step"])
+
+
+def steps_logged(log: Path) -> list[int]:
+    """The steps whose loss stands in a TensorBoard file."""
+    events = EventAccumulator(str(log))
+    events.Reload()
+    return [event.step for event in events.Scalars("train/loss")]
 
 
 def test_ask_answers_a_clip_before_and_after(data: Path, tuned: Path) -> None:
