@@ -45,7 +45,8 @@ def read_data(path: Path, columns: Mapping[str, str], strict: bool = False) -> F
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such data folder or manifest; set --data")
     kind = guess(path)
-    return read_corpus(kind, path, strict=strict, **({"columns": columns} if kind == "csv" else {}))
+    options: dict[str, Any] = {"columns": columns} if kind == "csv" else {}
+    return read_corpus(kind, path, strict=strict, **options)
 
 
 def guess(path: Path) -> str:
