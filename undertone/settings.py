@@ -25,6 +25,7 @@ class Settings(BaseModel):
         protected_namespaces=(),
         allow_inf_nan=False,
         hide_input_in_errors=True,  # what was typed may hold a key
+        defer_build=True,  # one command needs one recipe's settings
     )
 
 
