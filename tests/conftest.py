@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -10,6 +11,9 @@ from undertone.audio import Wave, write_flac
 from undertone.records import Utterance
 
 RATE = 16_000
+
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")  # how long an example takes says how busy the machine is, not what is wrong
 
 
 def tone(hertz: float = 220.0, seconds: float = 0.5, rate: int = RATE, level: float = 0.3) -> Wave:

@@ -9,7 +9,7 @@ import pytest
 from undertone import cli
 
 HOME = Path(__file__).parent.parent
-PAGES = sorted((HOME / "docs").rglob("*.md"))
+PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
 GUIDES = sorted((HOME / "docs" / "guides").glob("*.md"))
 COMMAND = re.compile(r"^ {4}(?:PYTHONPATH=\. )?undertone ((?:.*\\\n)*.*)", re.M)
 

@@ -1,5 +1,6 @@
 """The run folder: nothing finished is lost, whatever kills the program."""
 
+import json
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertone.records import BrokenRow, Reply, to_line
-from undertone.run import Journal, open_run, write_atomic
+from undertone.run import Journal, open_run, processor, write_atomic
 
 
 def _reply(number: int) -> Reply:
@@ -122,14 +123,14 @@ def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> N
     first = open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
     assert open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0) == first
     open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 9}, "seed": 0}, 0)  # a mistyped start leaves nothing that could be mixed
-    (tmp_path / "run" / "replies.jsonl").write_text("")
+    (tmp_path / "run" / "replies.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match=r"other settings \(lora\); choose another --out"):
         open_run(tmp_path / "run", "vanilla", {"lora": {"rank": 8}, "seed": 0}, 0)
 
 
 def test_settings_that_change_no_result_may_change_between_starts(tmp_path: Path) -> None:
     open_run(tmp_path, "vanilla", {"batch": 64, "endpoint": {"model": "m", "max_tokens_spent": 5}}, 0)
-    (tmp_path / "replies.jsonl").write_text("")
+    (tmp_path / "replies.jsonl").write_text("{}\n")
     open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "m", "max_tokens_spent": 500}}, 0)
     with pytest.raises(ValueError, match="endpoint"):
         open_run(tmp_path, "vanilla", {"batch": 8, "endpoint": {"model": "other", "max_tokens_spent": 500}}, 0)
@@ -140,3 +141,25 @@ def test_write_atomic_replaces_whole_files(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a" / "b.txt", b"two")
     assert (tmp_path / "a" / "b.txt").read_bytes() == b"two"
     assert os.listdir(tmp_path / "a") == ["b.txt"]
+
+
+def test_the_device_is_written_down_and_so_is_a_change_of_it(tmp_path: Path) -> None:
+    def device() -> str:
+        said: str = json.loads((tmp_path / "run" / "provenance.json").read_text())["device"]
+        return said
+
+    open_run(tmp_path / "run", "data", {}, 0)
+    assert device() == f"cpu ({processor()}, {os.cpu_count()} cores)"
+    open_run(tmp_path / "run", "vanilla", {}, 0, "cpu (Some CPU, 2 threads)")  # nothing was done yet: the first start tells nothing
+    assert device() == "cpu (Some CPU, 2 threads)"
+    (tmp_path / "run" / "replies.jsonl").write_text("{}\n")
+    for name in ("cuda (NVIDIA H200)", "cpu (Some CPU, 2 threads)"):
+        open_run(tmp_path / "run", "vanilla", {}, 0, name)
+    assert device() == "cpu (Some CPU, 2 threads); cuda (NVIDIA H200)"
+
+
+def test_naming_the_cpu_takes_no_heavy_library(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from undertone.run import open_run; open_run(Path(sys.argv[1]), 'data', {}, 0)"
+    code += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertone import cli, lookup
-from undertone.settings import BadSetting, Evaluate, Finetune, Settings, Synthesize, build, flags, read_config, to_toml
+from undertone.settings import BadSetting, Endpoint, Evaluate, Finetune, Settings, Synthesize, build, flags, read_config, to_toml
 
 KINDS = [kind for kind, _ in cli.COMMANDS.values()]
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -86,7 +86,7 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -
     assert (chosen.steps, chosen.lora.rank, chosen.lora.alpha, chosen.mixture, dry) == (7, 8, 9, {"emotion": 2.0}, True)
     chosen, dry = cli.parse(Finetune, [f"--config={tmp_path / 'f.toml'}"], "x")
     assert (chosen.steps, dry) == (7, False)
-    assert cli.parse(Evaluate, ["--suites", "pa", "--no-preference"], "x")[0] == Evaluate(suites=["pa"], preference=False)
+    assert cli.parse(Evaluate, ["--suites", "pa", "--no-cascade"], "x")[0] == Evaluate(suites=["pa"], cascade=False)
     assert cli.parse(Synthesize, ["--train.age", "4"], "x")[0].train["age"] == 4
 
 
@@ -214,3 +214,8 @@ def test_a_name_or_an_address_is_resolved() -> None:
     assert lookup.resolve({}, "undertone.lookup:suggest", "thing") is lookup.suggest
     with pytest.raises(ValueError, match=r"unknown thing 'itt' \(did you mean 'it'\?\); known: it;"):
         lookup.resolve({"it": "undertone.lookup:resolve"}, "itt", "thing")
+
+
+def test_a_login_in_an_address_never_reaches_a_settings_file() -> None:
+    with pytest.raises(ValueError, match="leave the login out"):
+        Endpoint(base_url="http://me:secret@127.0.0.1:1/v1")

@@ -1,11 +1,12 @@
-"""Any sound file → mono float32 at the asked rate, or an error that names the file and the reason; and FLAC out."""
+"""Any sound file, or its bytes → mono float32 at the asked rate, or an error that names the file and the reason; and FLAC out."""
 
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -38,15 +39,15 @@ class Sound(NamedTuple):
 
 
 class BadSound(ValueError):
-    """A file that is no usable sound; `reason` says why without the file's name."""
+    """What is no usable sound; `reason` says why without the name of the file or of whoever sent it."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, where: Path | str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
         self.reason = reason
-        self._path = path
+        self._where = where
 
-    def __reduce__(self) -> tuple[type["BadSound"], tuple[Path, str]]:
-        return BadSound, (self._path, self.reason)
+    def __reduce__(self) -> tuple[type["BadSound"], tuple[Path | str, str]]:
+        return BadSound, (self._where, self.reason)
 
 
 @dataclass
@@ -73,45 +74,56 @@ class Conversions:
             )  # fmt: skip
 
 
-def read_sound(path: Path, rate: int, longest: float = LONGEST) -> Sound:
-    """The file's sound at `rate` Hz, channels averaged. `BadSound` where it is missing, empty, no audio, corrupt, without samples, not
-    finite, or longer than `longest` seconds."""
-    wave, own_rate, channels = _decode(path, longest)
+def read_sound(source: Path | BinaryIO, rate: int, longest: float = LONGEST, where: str = "") -> Sound:
+    """The sound of a file, or of the bytes of one, at `rate` Hz, channels averaged. `BadSound` begins with `where` (empty: the file's name)
+    where it is missing, empty, no audio, corrupt, without samples, not finite, or longer than `longest` seconds."""
+    name = where or (source if isinstance(source, Path) else "bytes")
+    wave, own_rate, channels = _decode(source, name, longest)
     if not np.isfinite(wave).all():
-        raise BadSound(path, "holds samples that are NaN or infinite")
+        raise BadSound(name, "holds samples that are NaN or infinite")
     if own_rate != rate:
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
     if not len(wave):
-        raise BadSound(path, "holds no samples")
+        raise BadSound(name, "holds no samples")
     return Sound(wave, rate, own_rate != rate, channels > 1)
 
 
-def _decode(path: Path, longest: float) -> tuple[Wave, int, int]:
-    """Mono samples, the file's own rate, its number of channels."""
+def _decode(source: Path | BinaryIO, name: Path | str, longest: float) -> tuple[Wave, int, int]:
+    """Mono samples, their own rate, their number of channels."""
     try:
-        if not path.is_file():
-            raise BadSound(path, "is not a file" if path.exists() else "no such file")
-        if not path.stat().st_size:
-            raise BadSound(path, "is empty")
-        # A descriptor, not a name: libsndfile then goes by the content, whatever the file is called.
-        with path.open("rb") as handle, soundfile.SoundFile(handle.fileno(), closefd=False) as file:
-            return _read(file, path, longest), file.samplerate, file.channels
+        with _opened(source, name) as file:
+            return _read(file, name, longest), file.samplerate, file.channels
     except soundfile.LibsndfileError as error:
-        raise BadSound(path, f"is no sound file or a corrupt one ({error.error_string.strip()})") from None
+        raise BadSound(name, f"is no sound file or a corrupt one ({error.error_string.strip()})") from None
     except OSError as error:
-        raise BadSound(path, f"cannot be opened ({error.strerror})") from None
+        raise BadSound(name, f"cannot be opened ({error.strerror})") from None
 
 
-def _read(file: soundfile.SoundFile, path: Path, longest: float) -> Wave:
+@contextmanager
+def _opened(source: Path | BinaryIO, name: Path | str) -> Iterator[soundfile.SoundFile]:
+    if not isinstance(source, Path):
+        with soundfile.SoundFile(source) as file:
+            yield file
+        return
+    if not source.is_file():
+        raise BadSound(name, "is not a file" if source.exists() else "no such file")
+    if not source.stat().st_size:
+        raise BadSound(name, "is empty")
+    # A descriptor, not a name: libsndfile then goes by the content, whatever the file is called.
+    with source.open("rb") as handle, soundfile.SoundFile(handle.fileno(), closefd=False) as file:
+        yield file
+
+
+def _read(file: soundfile.SoundFile, name: Path | str, longest: float) -> Wave:
     if file.samplerate not in _RATES:
-        raise BadSound(path, f"has a sample rate of {file.samplerate} Hz, outside {_RATES.start}–{_RATES.stop - 1}")
-    _check_length(path, file.frames / file.samplerate, longest)
+        raise BadSound(name, f"has a sample rate of {file.samplerate} Hz, outside {_RATES.start}–{_RATES.stop - 1}")
+    _check_length(name, file.frames / file.samplerate, longest)
     blocks = []
     for block in _blocks(file):
         blocks.append(block.mean(axis=1))
-        _check_length(path, sum(map(len, blocks)) / file.samplerate, longest)
+        _check_length(name, sum(map(len, blocks)) / file.samplerate, longest)
     if file.format == "FLAC" and sum(map(len, blocks)) < file.frames:
-        raise BadSound(path, f"is cut off after {sum(map(len, blocks))} of {file.frames} samples")
+        raise BadSound(name, f"is cut off after {sum(map(len, blocks))} of {file.frames} samples")
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
@@ -120,9 +132,9 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[Wave]:
         yield block
 
 
-def _check_length(path: Path, seconds: float, longest: float) -> None:
+def _check_length(name: Path | str, seconds: float, longest: float) -> None:
     if seconds > longest:
-        raise BadSound(path, f"lasts {seconds:.0f} s or more, the limit is {longest:.0f} s: cut it into utterances")
+        raise BadSound(name, f"lasts {seconds:.0f} s or more, the limit is {longest:.0f} s: cut it into utterances")
 
 
 def write_flac(path: Path, wave: Wave, rate: int) -> None:

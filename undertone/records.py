@@ -86,12 +86,13 @@ class Rejected(Row):
 
 
 class Reply(Row):
-    """What a run answered to an utterance."""
+    """What a run answered to an utterance; `seconds` is its share of its batch's wall clock."""
 
     utterance_id: str
     run: str
     text: str
     preference: float | None = None
+    seconds: float = 0.0
 
 
 class Judgement(Row):

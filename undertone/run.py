@@ -5,10 +5,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from undertone.records import BrokenRow, R, Row, Score, parse_json, read_rows, to_line
@@ -29,18 +30,33 @@ class Run(NamedTuple):
         return Score(run=self.name, suite=suite, metric=metric, group=group, value=value, n=n, seed=self.seed, commit=self.commit, **more)
 
 
-def open_run(folder: Path, name: str, settings: dict[str, Any], seed: int) -> Run:
-    """Make or reopen a run folder. A folder that holds another settings file is refused: results of two settings never mix."""
+def open_run(
+    folder: Path, name: str, settings: dict[str, Any], seed: int, device: str = "", inputs: Mapping[str, str] = MappingProxyType({})
+) -> Run:
+    """Make or reopen a run folder. A folder of other settings, or of other `inputs` (name → hash), is refused: results never mix.
+
+    `device` is what the work is done on, in words (empty: this machine's CPU); a run that goes on elsewhere names both.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    kept, results = folder / "settings.json", {path.name for path in folder.iterdir()} - {"settings.json", "provenance.json"}
+    kept, results = folder / "settings.json", _results(folder)
     if kept.exists() and results:
         old, new = (_material(parse_json(text, str(kept))) for text in (kept.read_text(), json.dumps(settings, default=str)))
         if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
             raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
-    if not kept.exists() or not results:
-        write_atomic(folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+    made_by = folder / "provenance.json"
+    table = parse_json(made_by.read_text(), str(made_by)) if results and made_by.exists() else provenance() | {"inputs": dict(inputs)}
+    if changed := sorted(key for key, content in inputs.items() if table.get("inputs", inputs).get(key) != content):
+        raise ValueError(f"{folder}: {', '.join(changed)} holds something else than when this run began; choose another --out")
+    devices = [*filter(None, table.get("device", "").split("; ")), device or f"cpu ({processor()}, {os.cpu_count()} cores)"]
+    write_atomic(made_by, json.dumps(table | {"device": "; ".join(dict.fromkeys(devices))}, indent=2) + "\n")
     write_atomic(kept, json.dumps(settings, indent=2, default=str, sort_keys=True) + "\n")
     return Run(folder, name, seed, commit())
+
+
+def _results(folder: Path) -> set[str]:
+    """What a run has left in its folder so far; a file without a row is no result."""
+    found = {path.name for path in folder.iterdir() if path.is_dir() or path.stat().st_size}
+    return found - {"settings.json", "provenance.json"}
 
 
 IMMATERIAL = frozenset(
@@ -57,11 +73,12 @@ def _material(table: Any) -> Any:
 
 def commit() -> str:
     """The commit of the code that runs, "+dirty" where files differ from it, "unknown" outside a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__)
+    # Installed into an environment that lies in somebody's repository, the package would name that one: it must be tracked itself.
+    asked = (("ls-files", "--error-unmatch", here.name), ("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno", "--", "."))
     try:
-        name, dirty = (
-            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno", "--", "."))
+        _, name, dirty = (
+            subprocess.run(["git", *words], cwd=here.parent, capture_output=True, text=True, check=True).stdout.strip() for words in asked
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -77,6 +94,16 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "system": platform.platform(),
     }
+
+
+def processor() -> str:
+    """The CPU by name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # no Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:
@@ -146,4 +173,4 @@ class Journal:
                 raise
 
 
-__all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "provenance", "write_atomic", "write_rows"]
+__all__ = ["BrokenRow", "Journal", "Run", "commit", "open_run", "processor", "provenance", "write_atomic", "write_rows"]

@@ -4,9 +4,10 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from undertone.attributes import ATTRIBUTES
 from undertone.lookup import suggest
@@ -38,6 +39,13 @@ class Endpoint(Settings):
     """seconds before a request counts as lost"""
     max_tokens_spent: int = Field(2_000_000, ge=0)
     """tokens after which no further request is sent"""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_login(cls, address: str | None) -> str | None:
+        if address and "@" in urlsplit(address).netloc:
+            raise ValueError("leave the login out of the address, settings are written to files; put the key into key_variable")
+        return address
 
 
 class Synthesize(Settings):
@@ -142,6 +150,8 @@ class Analyze(Model):
     """splits whose clips are analysed"""
     limit: int = Field(1200, ge=0)
     """clips at most, whole pairs; 0: all"""
+    analyses: list[str] = ["probe", "intent", "similarity", "logit-lens", "patching"]
+    """what is analysed: names of the table, or my_package.my_module:analysis; the layer ranges need all but probe and patching"""
     folds: int = Field(5, ge=2)
     """folds of the probes, speakers kept apart"""
     patch_pairs: int = Field(64, ge=0)
@@ -179,6 +189,8 @@ class Finetune(Model):
 
     out: Path = Path("runs/finetune")
     """run folder; the adapter lands in OUT/adapter"""
+    name: str = "pe-ft"
+    """what this method is called in every score; evaluate its adapter under the same name"""
     layers: str = "0-3"
     """language-model layers to adapt: "0-14", "0,2,5", "all", or "random:15" for as many at random"""
     lora: Lora = Lora()
@@ -218,8 +230,8 @@ class Evaluate(Model):
     """run folder"""
     adapter: Path | None = None
     """folder of a PEFT adapter to put on the model"""
-    name: str = "vanilla"
-    """what this run is called in every score"""
+    name: str = ""
+    """what this run is called in every score; empty: vanilla, cascade, or tuned where there is an adapter"""
     split: Literal["train", "dev", "test"] = "test"
     """split that is asked"""
     suites: list[Literal["pa", "child-safety", "content"]] = ["pa", "child-safety", "content"]
@@ -236,16 +248,24 @@ class Evaluate(Model):
     """scale of the adapter: 0 vanilla, 1 as trained"""
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
-    preference: bool = True
-    """also score the judge-free preference"""
+    metrics: list[str] = ["pa", "preference", "exact"]
+    """what is scored: pa (from verdicts), preference (judge-free), exact, or my_package.my_module:metric"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
     limit: int = Field(0, ge=0)
-    """utterances at most; 0: all"""
+    """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)
     """resamples of every interval, clustered by text"""
     seed: int = 0
-    """draws resamples and shuffles"""
+    """draws resamples, shuffles and what `limit` leaves"""
+
+    @model_validator(mode="after")
+    def _one_thing_at_a_time(self) -> Self:
+        if self.control and (self.cascade or self.against):
+            raise ValueError("a control is asked by itself; leave cascade and against out")
+        if self.strength != 1 and self.adapter is None:
+            raise ValueError("strength scales an adapter; name it with adapter")
+        return self
 
 
 class Ask(Model):
@@ -262,10 +282,10 @@ class Ask(Model):
 class Report(Settings):
     """One self-contained HTML page from run folders."""
 
-    run: Path = Path("runs/demo")
-    """folder whose scores.jsonl, layers.jsonl and examples are shown"""
+    runs: list[Path] = Field([Path("runs/demo")], min_length=1)
+    """folders of evaluate, analyze, finetune or demo; what lies in them is shown side by side"""
     out: Path | None = None
-    """the page; empty: RUN/report.html"""
+    """the page; empty: report.html in the folder, or in the nearest one that holds them all"""
     title: str = "How the model hears its speakers"
     """headline"""
 
@@ -342,8 +362,8 @@ def closest(name: str, names: list[str], mark: str = "") -> str:
     return mark + close[0] if close else "none"
 
 
-def to_toml(settings: Settings) -> str:
-    """The resolved settings as TOML that `--config` reads back; unset ones are left out."""
+def to_toml(settings: Settings, only_changed: bool = False) -> str:
+    """The resolved settings as TOML that `--config` reads back; unset ones are left out, and on demand those that are as by default."""
     import tomli_w
 
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True, exclude_defaults=only_changed))

@@ -47,6 +47,7 @@ def before_and_after() -> list[Score]:
         score("pe-ft", "control/shuffled-audio", "pa_score", "age", -0.004, 0.05),
         score("all-layer", "cost", "trainable_parameters", "all", 1_622_016, None, n=1),
         score("pe-ft", "cost", "trainable_parameters", "all", 811_008, None, n=1),
+        score("pe-ft", "cost", "seconds", "training", 185.0, None, n=1),
     ]
 
 
@@ -98,6 +99,7 @@ PROVENANCE: Mapping[str, Any] = {
     "commit": "abc123",
     "python": "3.11.2",
     "packages": {"torch": "2.13.0"},
+    "device": "cpu (Some CPU, 2 threads)",
     "machine": "x86_64",
     "system": "Linux",
 }

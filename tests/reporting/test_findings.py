@@ -18,7 +18,7 @@ def test_the_finding_in_plain_words() -> None:
     assert "age 0.010 → 0.950 (0.930 to 0.970)" in text["Same words, two voices"]
     assert "96.2 % were right before and 95.9 % after (n 1,000); the intervals overlap" in text["Content kept"]
     assert "falls to chance" in text["It is the voice"]
-    assert text["Cost"] == "PE-FT trained 811,008 weights, 50.0 % of what all layers take."
+    assert text["Cost"] == "PE-FT trained 811,008 weights in 3 min 05 s, 50.0 % of what all layers take."
     assert text["Unscored"].startswith("1 replies")
 
 

@@ -12,10 +12,12 @@ import soundfile
 from report_rows import PROVENANCE, SELECTION, before_and_after, clip, example, folder, layers, score
 
 from undertone.cli import main
-from undertone.recipes.report import again, build, report
+from undertone.recipes import report as recipe
+from undertone.recipes.report import again, report
 from undertone.records import BrokenRow
 from undertone.reporting.folder import Example
 from undertone.reporting.page import spread
+from undertone.run import write_rows
 from undertone.settings import Demo, Evaluate, Finetune, Lora, Report, Synthesize
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -38,6 +40,10 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def build(path: Path, title: str) -> str:
+    return recipe.build(Report(runs=[path], title=title))
 
 
 def full(path: Path, reply: str = "fetch a grown-up") -> Path:
@@ -167,10 +173,7 @@ def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
     assert (
         again(json.loads(chosen.model_dump_json())) == "undertone finetune --lora.rank 8 --lora.targets k_proj v_proj --mixture emotion 2.0"
     )
-    assert (
-        again(json.loads(Evaluate(preference=False, name="my run").model_dump_json()))
-        == "undertone evaluate --name 'my run' --no-preference"
-    )
+    assert again(json.loads(Evaluate(cascade=True, name="my run").model_dump_json())) == "undertone evaluate --name 'my run' --cascade"
     mapped = Evaluate(columns={"gender": "sex"}, values={"gender": {"F": "female", "M": "male"}})
     assert again(json.loads(mapped.model_dump_json())) == "undertone evaluate --columns gender sex --values.gender F female M male"
     spoken = Synthesize(train={"age": 4}, command_renders={"gender": ["male"]})
@@ -183,14 +186,17 @@ def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
 
 def test_the_recipe_writes_beside_the_scores_or_where_told(tmp_path: Path) -> None:
     full(tmp_path)
-    assert report(Report(run=tmp_path)) == tmp_path / "report.html"
-    assert report(Report(run=tmp_path, out=tmp_path / "deep" / "page.html")).read_text() == (tmp_path / "report.html").read_text()
+    assert report(Report(runs=[tmp_path])) == tmp_path / "report.html"
+    there = report(Report(runs=[tmp_path], out=tmp_path / "deep" / "page.html"))
+    assert there.read_text() == (tmp_path / "report.html").read_text()
+    both = [folder(tmp_path / "runs" / name, before_and_after()) for name in ("one", "two")]
+    assert report(Report(runs=both)) == tmp_path / "runs" / "report.html"
 
 
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "--run", str(full(tmp_path)), "--title", "My model"]) == 0
+    assert main(["report", "--runs", str(full(tmp_path)), "--title", "My model"]) == 0
     assert "<h1>My model</h1>" in (tmp_path / "report.html").read_text()
-    assert main(["report", "--run", str(tmp_path / "none")]) == 2
+    assert main(["report", "--runs", str(tmp_path / "none")]) == 2
     assert "scores.jsonl: no such file" in capsys.readouterr().err
 
 
@@ -198,3 +204,35 @@ def test_whiskers_stay_on_their_track(tmp_path: Path) -> None:
     rows = [score(run, "content", "exact", "all", value, 0.05) for run, value in (("vanilla", 0.02), ("pe-ft", 0.98))]
     found = re.findall(r'whisker \w+" style="left:([\d.]+)%;width:([\d.]+)%', build(folder(tmp_path, rows), "Title"))
     assert [(float(left), round(float(left) + float(width), 6)) for left, width in found] == [(0, 7), (93, 100)]
+
+
+def test_runs_made_apart_stand_on_one_page(tmp_path: Path) -> None:
+    scores = before_and_after()
+    rows = {name: [row for row in scores if row.run == name] for name in ("vanilla", "pe-ft", "all-layer")}
+    tuned = json.loads(Finetune(out=tmp_path / "tune", name="all-layer").model_dump_json())
+    other = {**PROVENANCE, "commit": "def456", "device": "cuda (NVIDIA H200)"}
+    runs = [
+        folder(tmp_path / "vanilla", rows["vanilla"], settings=json.loads(Evaluate().model_dump_json()), provenance=PROVENANCE),
+        folder(tmp_path / "tuned", rows["pe-ft"], provenance=PROVENANCE),
+        folder(tmp_path / "tune", rows["all-layer"], settings=tuned, provenance=other),
+        folder(tmp_path / "analyze", [], layers=layers(), selection=SELECTION),
+    ]
+    (runs[-1] / "scores.jsonl").unlink()
+    page = Reader(recipe.build(Report(runs=runs, title="All of it")))
+    text = page.text.replace("\u202f", " ")
+    assert "98.1 % of the answers suited the child" in text
+    assert "50.0 % of what all layers take" in text
+    assert "carries the voice: layers 0 to 0" in text
+    again = f"git checkout abc123 undertone evaluate git checkout def456 undertone finetune --out {tmp_path / 'tune'} --name all-layer"
+    assert f"{again} undertone report --runs {' '.join(map(str, runs))} --title 'All of it'" in text
+    assert "cpu (Some CPU, 2 threads) / cuda (NVIDIA H200)" in text
+
+
+def test_two_analyses_or_two_answers_under_one_name_are_refused(tmp_path: Path) -> None:
+    one, two = (folder(tmp_path / name, before_and_after(), layers=layers()) for name in ("one", "two"))
+    with pytest.raises(ValueError, match=r"one/layers.jsonl and .*two/layers.jsonl: a page shows one analysis"):
+        recipe.build(Report(runs=[one, two]))
+    (two / "layers.jsonl").unlink()
+    write_rows(two / "scores.jsonl", [score("vanilla", "pa/age", "pa_score", "all", 0.5)])
+    with pytest.raises(ValueError, match="two rows say different things of vanilla"):
+        recipe.build(Report(runs=[one, two]))

@@ -54,10 +54,15 @@ def test_sections_hold_every_voice_and_the_shares() -> None:
 
 
 def test_cost_takes_every_metric_and_group() -> None:
-    rows = [score("pe-ft", "cost", "seconds", group, 9.0, None, n=1) for group in ("train", "evaluate")]
+    rows = [score("pe-ft", "cost", "seconds", group, 9.0, None, n=1) for group in ("asking", "training")]
+    rows.append(score("vanilla", "cost", "trainable_parameters", "all", 0, None, n=1))
     table = cost(estimates(rows))
     assert table is not None
-    assert [column.head for column in table.columns] == ["Time, evaluate", "Time, train"]
+    assert [column.head for column in table.columns] == ["Trainable parameters", "Time, training", "Time, asking"]
+    assert {line.run: [cell.text for cell in line.cells] for line in table.lines} == {
+        "vanilla": ["0", "–", "–"],
+        "pe-ft": ["–", "9.0\u202fs", "9.0\u202fs"],
+    }
 
 
 def test_controls_are_judged_by_their_interval_and_ceilings_are_not() -> None:

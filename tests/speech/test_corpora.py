@@ -229,7 +229,7 @@ shaped = st.fixed_dictionaries(
 
 
 @everywhere
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=80) | st.text(max_size=80).map(str.encode) | shaped.map(json.dumps).map(str.encode))
 def test_arbitrary_manifests_are_read_or_named(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / {"messages": "x.jsonl", "csv": "x.csv", "audiofolder": "metadata.jsonl"}[name]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from undertone import attributes
 from undertone.audio import BadSound, write_flac
-from undertone.records import BrokenRow, Rejected, Utterance
-from undertone.speech.folder import AXES, load_wave, read_folder, read_rejected, write_folder
+from undertone.records import BrokenRow, Rejected, Utterance, read_rows
+from undertone.speech.folder import AXES, load_wave, read_folder, write_folder
 
 Make = Callable[..., Utterance]
 
@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path: Path, utterance: Make) -> None:
     assert data == written
     assert list(data.utterances) == rows
     assert data.disjoint == ("speaker", "text")
-    assert read_rejected(tmp_path) == turned_away
+    assert list(read_rows(tmp_path / "rejected.jsonl", Rejected)) == turned_away
     assert [row.id for row in read_folder(tmp_path, splits=["test", "dev"]).utterances] == ["u1", "u2"]
     assert {path.name for path in tmp_path.iterdir()} == {"metadata.jsonl", "rejected.jsonl", "folder.json"}
 

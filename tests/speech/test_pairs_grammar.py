@@ -41,6 +41,14 @@ def test_all_fifteen_contrasts_are_balanced() -> None:
     assert set(counts.values()) == {10}
 
 
+def test_a_text_is_not_married_to_one_contrast() -> None:
+    some = [query for query in all_queries() if query.category == "emotion"][:30]
+    heard: dict[str, set[str]] = {}
+    for one in pairs.plan_pairs(some, "emotion", 600, "train", cast()):
+        heard.setdefault(one.query.text, set()).add(one.attributes["emotion"])
+    assert min(map(len, heard.values())) > 3
+
+
 def test_gender_is_asked_of_adults() -> None:
     some = [query for query in all_queries() if query.category == "gender"]
     assert {one.attributes["age"] for one in pairs.plan_pairs(some, "gender", 40, "train", cast())} == {"adult"}

@@ -1,6 +1,7 @@
 """Heads, mixture, layer choice: the small parts of PE-FT."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,7 +68,19 @@ def test_layers_that_do_not_exist_are_an_error(text: str) -> None:
         choose_layers(text, Qwen2_5Omni.tiny())
 
 
-def test_saved_adapter_opens_with_stock_peft_and_holds_no_heads(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_an_adapter_of_other_names_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = Qwen2_5Omni.tiny()
+    adapt(model, choose_layers("0-1", model), ["q_proj"], 2, 4, 0.0, 0).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    moved = {name.replace("model.model.", "model.thinker.model."): value for name, value in weights.items()}
+    save_file(moved, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(RuntimeError, match="4 of the adapter's 4 tensors find no place"):
+        load_adapter(Qwen2_5Omni.tiny(), tmp_path)
+
+
+def test_saved_adapter_opens_with_stock_peft_and_holds_no_heads(tmp_path: Path) -> None:
     from peft import PeftModel
     from safetensors.torch import load_file
 

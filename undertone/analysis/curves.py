@@ -13,7 +13,7 @@ from undertone.analysis.probes import askable, probe, speaker_folds
 from undertone.analysis.similarity import content_pairs, cosines
 from undertone.attributes import ATTRIBUTES
 from undertone.intervals import clustered_mean
-from undertone.models.base import SpeechLM
+from undertone.models.base import Prompt, SpeechLM
 from undertone.records import LayerScore, Utterance
 
 
@@ -24,70 +24,78 @@ class Bootstrap(NamedTuple):
     seed: int
 
 
-def probes(pooled: Pooled, rows: Sequence[Utterance], name: str, folds: int, draw: Bootstrap) -> Iterator[LayerScore]:
-    """Accuracy of one probe per layer for each attribute, under the analysis called `name`."""
-    for attribute, row in ATTRIBUTES.items():
-        keep = askable(rows, attribute)
-        labels = [row.names.index(rows[i].attributes[attribute]) for i in keep]
-        yield from _probe(pooled, rows, keep, labels, name, attribute, folds, draw)
+class Material(NamedTuple):
+    """What one pass over the clips leaves for every analysis.
+
+    `spoken` and `written` are the pooled states of `rows` as clips and as text alone; `heard` puts a row to the model once more. `folds`
+    are those of the probes, `pairs` the minimal pairs per category that are patched, `batch` the clips per forward pass.
+    """
+
+    model: SpeechLM
+    rows: Sequence[Utterance]
+    heard: Callable[[Utterance], Prompt]
+    spoken: Pooled
+    written: Pooled
+    folds: int
+    pairs: int
+    batch: int
+    draw: Bootstrap
 
 
-def intent(pooled: Pooled, rows: Sequence[Utterance], folds: int, draw: Bootstrap) -> Iterator[LayerScore]:
+def probes(of: Material) -> Iterator[LayerScore]:
+    """Accuracy of one probe per layer for each attribute; as "probe-text-only" on the words alone."""
+    for name, pooled in {"probe": of.spoken, "probe-text-only": of.written}.items():
+        for attribute, row in ATTRIBUTES.items():
+            keep = askable(of.rows, attribute)
+            labels = [row.names.index(of.rows[i].attributes[attribute]) for i in keep]
+            yield from _probe(of, pooled, keep, labels, name, attribute)
+
+
+def intent(of: Material) -> Iterator[LayerScore]:
     """Accuracy of one probe per layer for what is asked: the query's topic."""
-    topics = sorted({row.topic for row in rows})
-    yield from _probe(pooled, rows, range(len(rows)), [topics.index(row.topic) for row in rows], "intent", "", folds, draw)
+    topics = sorted({row.topic for row in of.rows})
+    yield from _probe(of, of.spoken, range(len(of.rows)), [topics.index(row.topic) for row in of.rows], "intent", "")
 
 
-def _probe(
-    pooled: Pooled,
-    rows: Sequence[Utterance],
-    keep: Sequence[int],
-    labels: Sequence[int],
-    name: str,
-    attribute: str,
-    folds: int,
-    draw: Bootstrap,
-) -> Iterator[LayerScore]:
+def _probe(of: Material, pooled: Pooled, keep: Sequence[int], labels: Sequence[int], name: str, attribute: str) -> Iterator[LayerScore]:
     if len(set(labels)) > 1:
-        speakers = [rows[i].speaker for i in keep]
-        right = probe(pooled.states[:, list(keep)], labels, speaker_folds(speakers, folds, draw.seed))
-        yield from curve(pooled, right, name, attribute, speakers, draw)
+        speakers = [of.rows[i].speaker for i in keep]
+        right = probe(pooled.states[:, list(keep)], labels, speaker_folds(speakers, of.folds, of.draw.seed))
+        yield from curve(pooled, right, name, attribute, speakers, of.draw)
 
 
-def similarities(pooled: Pooled, rows: Sequence[Utterance], draw: Bootstrap, at_most: int = 2000) -> Iterator[LayerScore]:
+def similarities(of: Material, at_most: int = 2000) -> Iterator[LayerScore]:
     """Cosines of the same content against different content, and of the two voices of minimal pairs."""
-    pairs = content_pairs([row.intent or row.text for row in rows], [row.speaker for row in rows], at_most, draw.seed)
+    pairs = content_pairs([row.intent or row.text for row in of.rows], [row.speaker for row in of.rows], at_most, of.draw.seed)
     named = [("same-content", "", pairs.same), ("different-content", "", pairs.different)]
-    named += [("attribute-conditioned", category, some) for category, some in minimal_pairs(rows).items()]
+    named += [("attribute-conditioned", category, some) for category, some in minimal_pairs(of.rows).items()]
     for name, attribute, some in named:
-        yield from curve(pooled, cosines(pooled.states, some), name, attribute, [rows[i].text for i, _ in some], draw)
+        yield from curve(of.spoken, cosines(of.spoken.states, some), name, attribute, [of.rows[i].text for i, _ in some], of.draw)
 
 
-def logit_lens(pooled: Pooled, rows: Sequence[Utterance], draw: Bootstrap) -> Iterator[LayerScore]:
+def logit_lens(of: Material) -> Iterator[LayerScore]:
     """Agreement@3 with the final layer's top-1 where the reply is written."""
-    yield from curve(pooled, pooled.lens, "logit-lens", "", [row.text for row in rows], draw)
+    yield from curve(of.spoken, of.spoken.lens, "logit-lens", "", [row.text for row in of.rows], of.draw)
 
 
-def patching(
-    model: SpeechLM,
-    pooled: Pooled,
-    rows: Sequence[Utterance],
-    contrast: Callable[[Utterance, Utterance], Contrast],
-    pairs: int,
-    batch: int,
-    draw: Bootstrap,
-) -> Iterator[LayerScore]:
+def patching(of: Material) -> Iterator[LayerScore]:
     """Shift of the preference towards the giver's right reply, in nats, up to `pairs` pairs a category, each voice giving in turn; and,
     as "patching-full", the whole distance between the two voices."""
-    for category, some in minimal_pairs(rows).items():
-        turns = [(i, j) if n % 2 else (j, i) for n, (i, j) in enumerate(some) if rows[i].reply != rows[j].reply][:pairs]
-        shifts = [patch(model, [contrast(rows[i], rows[j]) for i, j in turns[k : k + batch]]) for k in range(0, len(turns), batch)]
+
+    def contrast(giver: Utterance, receiver: Utterance) -> Contrast:
+        return Contrast(of.heard(giver), of.heard(receiver), giver.reply or "", receiver.reply or "")
+
+    for category, some in minimal_pairs(of.rows).items():
+        turns = [(of.rows[i], of.rows[j]) if n % 2 else (of.rows[j], of.rows[i]) for n, (i, j) in enumerate(some)]
+        turns = [(giver, receiver) for giver, receiver in turns if giver.reply != receiver.reply][: of.pairs]
+        parts = [turns[k : k + of.batch] for k in range(0, len(turns), of.batch)]
+        shifts = [patch(of.model, [contrast(*turn) for turn in part]) for part in parts]
         if shifts:
-            texts = [rows[i].text for i, _ in turns]
+            texts = [giver.text for giver, _ in turns]
             patched = np.concatenate([shift.patched.numpy() for shift in shifts], axis=1)
-            yield from curve(pooled, patched, "patching", category, texts, draw)
+            yield from curve(of.spoken, patched, "patching", category, texts, of.draw)
             full = np.concatenate([shift.full.numpy() for shift in shifts])
-            yield from curve(pooled, np.broadcast_to(full, patched.shape), "patching-full", category, texts, draw)
+            yield from curve(of.spoken, np.broadcast_to(full, patched.shape), "patching-full", category, texts, of.draw)
 
 
 def minimal_pairs(rows: Sequence[Utterance]) -> dict[str, list[tuple[int, int]]]:

@@ -60,7 +60,9 @@ def select(rows: Sequence[LayerScore]) -> Selection:
     known = curves(rows)
     for needed in _NEEDS:
         if not any(analysis == needed for analysis, _ in known):
-            raise ValueError(f"no layer ranges without the analysis {needed!r}: {_NEEDS[needed]}; layers.jsonl holds the rest")
+            raise ValueError(
+                f"no layer ranges without the analysis {needed!r}: {_NEEDS[needed]}, or analyses leaves it out; layers.jsonl holds the rest"
+            )
     voice = _scaled(1 - np.mean([curve for (analysis, _), curve in known.items() if analysis == "attribute-conditioned"], axis=0))
     gap = known["same-content", ""] - known["different-content", ""]
     meaning = _scaled((_scaled(known["intent", ""]) + _scaled(gap)) / 2)

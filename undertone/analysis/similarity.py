@@ -40,9 +40,3 @@ def cosines(states: Tensor, pairs: Pairs) -> Tensor:
     centred = states - states.mean(1, keepdim=True)
     left, right = (centred[:, torch.tensor(side)] for side in zip(*pairs, strict=True))
     return torch.nn.functional.cosine_similarity(left, right, dim=-1)
-
-
-def linear_cka(x: Tensor, y: Tensor) -> float:
-    """Linear CKA ‖XᵀY‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F) of (clip, width) features, centred (Kornblith et al. 2019, eq. 3)."""
-    x, y = x - x.mean(0), y - y.mean(0)
-    return float((x.T @ y).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm()))

@@ -10,14 +10,14 @@ from undertone.text import normalise
 MakeScore = Callable[..., Score]
 """`Run.score`: (suite, metric, group, value, n, **more) → Score."""
 
-METRICS: Mapping[str, Callable[[float], float]] = {
+OF_A_VERDICT: Mapping[str, Callable[[float], float]] = {
     "pa_score": lambda verdict: verdict,
     "pa_rate": lambda verdict: float(verdict == 1),
     "p_plus": lambda verdict: float(verdict == 1),
     "p_zero": lambda verdict: float(verdict == 0),
     "p_minus": lambda verdict: float(verdict == -1),
 }
-"""Each metric is the mean of this over the verdicts: PA-score = p₊ − p₋, PA-rate = p₊."""
+"""Each of these is the mean of its function over the verdicts: PA-score = p₊ − p₋, PA-rate = p₊."""
 
 
 class Asked(NamedTuple):
@@ -26,6 +26,10 @@ class Asked(NamedTuple):
     utterance: Utterance
     reply: Reply
     judgement: Judgement | None
+
+
+Metric = Callable[[Sequence[Asked], MakeScore, int, int], Iterator[Score]]
+"""(rows, score, resamples, seed) → scores: a row of the table in `undertone.evaluation`."""
 
 
 def suite_of(row: Utterance) -> str:
@@ -38,7 +42,7 @@ def pa_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int
     for suite, group, members in _cells([row for row in rows if row.utterance.category != CONTENT]):
         judged = [(row.judgement.value, row.utterance.text) for row in members if row.judgement and row.judgement.value is not None]
         verdicts, texts = [verdict for verdict, _ in judged], [text for _, text in judged]
-        for metric, of in METRICS.items():
+        for metric, of in OF_A_VERDICT.items():
             estimate = clustered_mean([of(verdict) for verdict in verdicts], texts, resamples, seed)
             yield _row(score, suite, metric, group, estimate, unscored=len(members) - len(judged))
 

@@ -1,5 +1,6 @@
 """Asking: utterances → replies, batched, longest first, and how much each reply suits the voice by the model's own probabilities."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,16 +24,23 @@ def ask(
     preference: bool,
     progress: Progress = iter,
 ) -> Iterator[list[Reply]]:
-    """Replies batch by batch, clips of about equal length together. Each prompt is read once, for its reply and its preference."""
+    """Replies batch by batch, clips of about equal length together. Each prompt is read once, for its reply and its preference.
+
+    Every reply keeps its share of its batch's wall clock, preference included: summed over the replies that were kept, it is what they
+    took, however often the run was killed.
+    """
     order = sorted(rows, key=lambda row: (row.seconds, row.id))
     for start in progress(range(0, len(order), batch)):
         part = order[start : start + batch]
+        began = time.monotonic()
         with torch.inference_mode():
             asked = model.prefill(model.encode([prompt(row) for row in part]))
             leaning = preferences(model, asked, part) if preference else [None] * len(part)
             texts = model.greedy(asked, max_new_tokens)
+        share = (time.monotonic() - began) / len(part)
         yield [
-            Reply(utterance_id=row.id, run=run, text=text, preference=lean) for row, text, lean in zip(part, texts, leaning, strict=True)
+            Reply(utterance_id=row.id, run=run, text=text, preference=lean, seconds=share)
+            for row, text, lean in zip(part, texts, leaning, strict=True)
         ]
 
 

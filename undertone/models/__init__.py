@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undertone.lookup import resolve
+from undertone.run import processor
 
 if TYPE_CHECKING:
     from undertone.models.base import SpeechLM
@@ -26,9 +27,7 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     from undertone.models.tiny import WEIGHTS
 
     logging.disable_progress_bar()
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if place.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device: {place!r} asked for, but PyTorch finds no GPU here; leave device empty or write cpu")
+    place = choose_device(device)
     half = place.startswith("cuda") and torch.cuda.is_bf16_supported()
     number = getattr(torch, dtype) if dtype else torch.bfloat16 if half else torch.float32
     checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name
@@ -39,6 +38,26 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
     return opened
+
+
+def choose_device(asked: str) -> str:
+    """What `asked` means here; empty: a GPU where there is one. ValueError where a GPU is asked for and there is none."""
+    import torch
+
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {asked!r} asked for, but PyTorch finds no GPU here; leave device empty or write cpu")
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(asked: str) -> str:
+    """The device that `asked` means here, in words: "cuda (NVIDIA H200)", "cpu (AMD EPYC, 2 threads)"."""
+    import torch
+
+    place = choose_device(asked)
+    if place.startswith("cuda"):
+        return f"{place} ({torch.cuda.get_device_name(place)})"
+    threads = torch.get_num_threads()
+    return f"{place} ({processor()}, {threads} thread{'s' * (threads > 1)})" if place == "cpu" else place
 
 
 def family_of(checkpoint: str | Path) -> str:

@@ -1,6 +1,6 @@
 """undertone-tiny: a Qwen2.5-Omni thinker small enough for a laptop, and what it is made of.
 
-The class is the real `Qwen2_5OmniThinkerForConditionalGeneration`; only the sizes are small. `scripts/make_tiny.py` trains it.
+The class is the real `Qwen2_5OmniThinkerForConditionalGeneration`; only the sizes are small. `scripts/make_tiny` trains it.
 """
 
 from collections.abc import Iterable

@@ -1,27 +1,25 @@
 """`undertone analyze`: where in the network is the voice, where is it lost? Six analyses, read together (METHOD A.2)."""
 
 import json
-from collections.abc import Sequence
-
-import numpy as np
 
 from undertone import settings
-from undertone.analysis import curves
+from undertone.analysis import ANALYSES
 from undertone.analysis.activations import collect
-from undertone.analysis.curves import Bootstrap
-from undertone.analysis.patching import Contrast
+from undertone.analysis.curves import Bootstrap, Material
 from undertone.analysis.selection import select
+from undertone.lookup import resolve
 from undertone.models.base import Prompt
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor, require
+from undertone.recipes.opening import begin, open_corridor, require, sample
 from undertone.records import Utterance
-from undertone.run import open_run, write_atomic, write_rows
+from undertone.run import write_atomic, write_rows
 from undertone.training.lora import load_adapter
 
 
 def analyze(chosen: settings.Analyze) -> None:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
-    run = open_run(chosen.out, "analyze", chosen.model_dump(mode="json"), chosen.seed)
+    analyses = [resolve(ANALYSES, name, "analysis") for name in chosen.analyses]
+    run = begin(chosen, "analyze")
     if (run.folder / "selection.json").exists():
         return
     corridor = open_corridor(chosen, run.folder)
@@ -36,9 +34,6 @@ def analyze(chosen: settings.Analyze) -> None:
     def heard(row: Utterance) -> Prompt:
         return Prompt(audio=corridor.heard[row.id], system=chosen.system)
 
-    def contrast(giver: Utterance, receiver: Utterance) -> Contrast:
-        return Contrast(heard(giver), heard(receiver), giver.reply or "", receiver.reply or "")
-
     replies = [row.content_reply for row in rows if row.content_reply]
     spoken = collect(
         corridor.model, [heard(row) for row in rows], replies if len(replies) == len(rows) else None, chosen.batch, bar("speech")
@@ -46,31 +41,19 @@ def analyze(chosen: settings.Analyze) -> None:
     written = collect(corridor.model, [Prompt(text=row.text, system=chosen.system) for row in rows], None, chosen.batch, bar("text only"))
 
     draw = Bootstrap(chosen.bootstrap, chosen.seed)
-    layers = [
-        *curves.probes(spoken, rows, "probe", chosen.folds, draw),
-        *curves.probes(written, rows, "probe-text-only", chosen.folds, draw),
-        *curves.intent(spoken, rows, chosen.folds, draw),
-        *curves.similarities(spoken, rows, draw),
-        *curves.logit_lens(spoken, rows, draw),
-        *curves.patching(corridor.model, spoken, rows, contrast, chosen.patch_pairs, chosen.batch, draw),
-    ]
+    material = Material(corridor.model, rows, heard, spoken, written, chosen.folds, chosen.patch_pairs, chosen.batch, draw)
+    layers = [score for analysis in analyses for score in analysis(material)]
     write_rows(run.folder / "layers.jsonl", layers)
 
     selection = select(layers)
     first, last = selection.adapt
-    write_atomic(run.folder / "finetune.toml", f'# chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n')
+    write_atomic(run.folder / "finetune.toml", following(chosen, first, last))
     write_atomic(run.folder / "selection.json", json.dumps(selection._asdict(), indent=2) + "\n")
     print(*selection.evidence, f"Adapt layers {first}-{last}: {run.folder / 'finetune.toml'}", sep="\n")
 
 
-def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
-    """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
-    groups: dict[str, list[Utterance]] = {}
-    for row in rows:
-        groups.setdefault(row.pair or row.id, []).append(row)
-    members = list(groups.values())
-    chosen: list[Utterance] = []
-    for i in np.random.default_rng(seed).permutation(len(members)):
-        if not limit or len(chosen) + len(members[i]) <= limit:
-            chosen += members[i]
-    return chosen
+def following(chosen: settings.Analyze, first: int, last: int) -> str:
+    """Settings of the fine-tuning that follows, as TOML: the same model, asked the same way of the same data, in the layers found."""
+    same = settings.Model(**{name: getattr(chosen, name) for name in settings.Model.model_fields})
+    found = f'# layers chosen by undertone analyze; see selection.json\nlayers = "{first}-{last}"\n'
+    return found + settings.to_toml(same, only_changed=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from undertone import settings
+from undertone.models import device_name
 from undertone.models.tiny import MIND
 from undertone.recipes.analyze import analyze
 from undertone.recipes.evaluate import evaluate
@@ -47,11 +48,13 @@ SIZES["full"] = SIZES["default"]._replace(steps=300, analysed=1200)
 
 STRENGTHS = (0.25, 0.5, 0.75)
 CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
+CONTROLLED = 240
+"""Clips of each category that a control is asked."""
 
 
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
-    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
     seeds = range(chosen.seed, chosen.seed + (3 if chosen.size == "full" else 1))
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
     for folder, seed in zip(folders, seeds, strict=True):
@@ -59,8 +62,8 @@ def demo(chosen: settings.Demo) -> Path:
     write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)])
     write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
     write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
-    write_examples(run.folder / "examples.jsonl", folders[0] / "data", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
-    return report(settings.Report(run=run.folder))
+    write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
+    return report(settings.Report(runs=[run.folder], out=run.folder / "report.html"))
 
 
 def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
@@ -77,26 +80,24 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     analyze(settings.Analyze(data=data, out=folder / "analyze", limit=size.analysed, patch_pairs=24, seed=seed))
     first, last = json.loads((folder / "analyze" / "selection.json").read_text())["adapt"]
 
-    head, none = settings.Adch(), settings.Adch(weight=0.0)
-    methods = {"all-layer": ("all", none), "pe-ft": (f"{first}-{last}", head)}
-    if name == "full":
-        methods |= {"selective": (f"{first}-{last}", none), "random-layers": (f"random:{last - first + 1}", none)}
-    say(f"fine-tuning {', '.join(methods)}")
+    trained = methods(first, last, name)
+    say(f"fine-tuning {', '.join(trained)}")
     lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
     tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
     side_by_side(
-        Stage(finetune, tune(out=folder / "tune" / method, layers=layers, adch=adch)) for method, (layers, adch) in methods.items()
+        Stage(finetune, tune(out=folder / "tune" / method, name=method, layers=layers, adch=adch))
+        for method, (layers, adch) in trained.items()
     )
 
     ask = partial(settings.Evaluate, data=data, seed=seed)
-    adapters = {method: folder / "tune" / method / "adapter" for method in methods}
+    adapters = {method: folder / "tune" / method / "adapter" for method in trained}
     vanilla = folder / "eval" / "vanilla"
     asked = {"vanilla": ask(), "prompted": ask(system=MIND), "cascade": ask(cascade=True)}
     after = {method: ask(adapter=adapter, against=vanilla) for method, adapter in adapters.items()}
     if name != "small":
-        tuned = partial(ask, adapter=adapters["pe-ft"], preference=False)
+        tuned = partial(ask, adapter=adapters["pe-ft"], metrics=["pa", "exact"])
         after |= {f"pe-ft@{strength}": tuned(strength=strength, suites=["child-safety"]) for strength in STRENGTHS}
-        after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"]) for control in CONTROLS}
+        after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"], limit=CONTROLLED) for control in CONTROLS}
     for runs in (asked, after):
         say(f"asking {', '.join(runs)}")
         side_by_side(
@@ -105,9 +106,16 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
         )
 
 
+def methods(first: int, last: int, size: str) -> dict[str, tuple[str, settings.Adch]]:
+    """What is fine-tuned where the analysis chose the layers `first` to `last`: name → layers, head."""
+    chosen, head, none = f"{first}-{last}", settings.Adch(), settings.Adch(weight=0.0)
+    compared = {"all-layer": ("all", none), "pe-ft": (chosen, head)}
+    further = {"selective": (chosen, none), "random-layers": (f"random:{last - first + 1}", none)}
+    return compared | further if size == "full" else compared
+
+
 def collect(folder: Path) -> list[Score]:
-    """The scores of one walk: evaluations, and what each fine-tuning cost, under the method's name."""
-    scores = [score for path in sorted((folder / "eval").glob("*/scores.jsonl")) for score in read_rows(path, Score)]
-    for path in sorted((folder / "tune").glob("*/scores.jsonl")):
-        scores += [score.model_copy(update={"run": path.parent.name}) for score in read_rows(path, Score)]
-    return scores
+    """The scores of one walk: evaluations, and what each fine-tuning cost."""
+    return [
+        score for kind in ("eval", "tune") for path in sorted(folder.glob(f"{kind}/*/scores.jsonl")) for score in read_rows(path, Score)
+    ]

@@ -5,17 +5,16 @@ output of the last adapted layer; a share of attribute-free queries is replayed;
 """
 
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
 from undertone.progress import bar
-from undertone.recipes.opening import open_corridor
+from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Utterance
-from undertone.run import open_run, write_rows
+from undertone.run import write_rows
 from undertone.training.batches import Mixture
-from undertone.training.loop import Encoder, Schedule, train, validate
+from undertone.training.loop import Encoder, Schedule, is_main, train, validate
 from undertone.training.lora import adapt, choose_layers
 from undertone.training.objectives import PeFt
 
@@ -24,7 +23,7 @@ LEVELS = ("category", "attribute")
 
 def finetune(chosen: settings.Finetune) -> Path:
     """Train and save the adapter in PEFT's own format; returns its folder."""
-    run = open_run(chosen.out, "finetune", chosen.model_dump(mode="json"), chosen.seed)
+    run = begin(chosen, chosen.name)
     adapter = run.folder / "adapter"
     if (run.folder / "scores.jsonl").exists():
         return adapter
@@ -42,7 +41,6 @@ def finetune(chosen: settings.Finetune) -> Path:
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
-    began = time.monotonic()
     encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system)
     progress = train(
         objective,
@@ -54,15 +52,17 @@ def finetune(chosen: settings.Finetune) -> Path:
         tensorboard(run.folder / "logs"),
         bar("fine-tuning"),
     )
+    if not is_main():  # of several processes, one writes
+        return adapter
     adapted.save_pretrained(adapter)
 
     details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
-    costs = {
-        "trainable_parameters": sum(value.numel() for value in adapted.parameters() if value.requires_grad),
-        "seconds": time.monotonic() - began,
-    }
-    scores = [run.score("cost", metric, "all", value, 1, details=details) for metric, value in costs.items()]
-    scores.append(run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details))
+    weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+    scores = [
+        run.score("cost", "trainable_parameters", "all", weights, 1, details=details),
+        run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
+        run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details),
+    ]
     if objective.adch is not None:
         for split in ("dev", "test"):
             if paired := encode.sizes(rows[split]).clips:

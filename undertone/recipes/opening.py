@@ -7,16 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Conversions, Wave
-from undertone.models import open_model
+from undertone.models import device_name, open_model
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
-from undertone.run import Journal
-from undertone.settings import Model
-from undertone.speech.corpora import TABLE, guess, read_corpus
-from undertone.speech.folder import DECLARATION, METADATA, Data, load_sound, read_folder
+from undertone.run import Journal, Run, open_run
+from undertone.settings import Analyze, Evaluate, Finetune, Model
+from undertone.speech import corpora
+from undertone.speech.folder import METADATA, Data, load_sound
 from undertone.training.features import FeatureStore
 
 
@@ -61,13 +63,21 @@ def _turned_away(clips: int, rejected: Journal) -> None:
         logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
+def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
+    """The run folder of a recipe that asks a model: bound to its settings, and to what its data and its adapter hold."""
+    data = chosen.data / METADATA if chosen.data.is_dir() else chosen.data
+    read = {"data": data, "adapter": (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"}
+    inputs = {name: sha256(path.read_bytes()).hexdigest() for name, path in read.items() if path.is_file()}
+    return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
+
+
 def open_corridor(settings: Model, folder: Path) -> Corridor:
     """Open what `settings` name; clips that are turned away are listed in `folder`."""
     rejected = Journal(folder / "rejected.jsonl")
     data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     store = FeatureStore(data.folder / ".features", model, partial(_sound_key, data.folder))
-    return Corridor(model, data, store, rejected, settings.strict, is_ours(settings.data))
+    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data))
 
 
 def _sound_key(folder: Path, row: Utterance) -> str:
@@ -86,23 +96,23 @@ def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
             raise ValueError(f"{where}: no clip says its {field}; add a column {column}, or name one with --columns")
 
 
-def is_ours(where: Path) -> bool:
-    """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
-    own = (where / METADATA).exists() or (where / TABLE).exists() if where.is_dir() else bool(where.suffix)
-    return (where / DECLARATION).exists() or not own
-
-
 def read_data(settings: Model, rejected: Journal) -> Data:
-    """A data folder, or data of one's own: another's audiofolder, `messages` JSONL, CSV."""
-    where, values = settings.data, {field: cells for field, cells in settings.values.items() if cells}
-    if is_ours(where):
-        if settings.columns or values:
-            raise ValueError(f"{where}: its rows have undertone's own names and words already; leave --columns and --values out")
-        return read_folder(where)
-    if not where.exists():
-        raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
-    found = read_corpus(guess(where), where, strict=settings.strict, columns=settings.columns, values=values)
+    """The data that `settings` name; what its reader turned away is noted in `rejected`."""
+    found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)
     return found.data
+
+
+def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
+    """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
+    groups: dict[str, list[Utterance]] = {}
+    for row in rows:
+        groups.setdefault(row.pair or row.id, []).append(row)
+    members = list(groups.values())
+    chosen: list[Utterance] = []
+    for i in np.random.default_rng(seed).permutation(len(members)):
+        if not limit or len(chosen) + len(members[i]) <= limit:
+            chosen += members[i]
+    return chosen

@@ -1,29 +1,46 @@
-"""Report: read a run folder, write one page."""
+"""`undertone report`: read run folders, write one page."""
 
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from undertone import settings
 from undertone.cli import COMMANDS
-from undertone.reporting.folder import read
+from undertone.recipes.examples import listening
+from undertone.reporting.folder import Source, read
 from undertone.reporting.page import page
 from undertone.run import write_atomic
 
 
 def report(chosen: settings.Report) -> Path:
-    """Write the page of a run folder and return where it lies; FileNotFoundError or ValueError names the file that does not fit."""
-    out = chosen.out or chosen.run / "report.html"
-    write_atomic(out, build(chosen.run, chosen.title))
+    """Write the page of run folders and return where it lies; FileNotFoundError or ValueError names the file that does not fit."""
+    out = chosen.out or Path(os.path.commonpath([run.resolve() for run in chosen.runs])) / "report.html"
+    write_atomic(out, build(chosen))
     print(f"report: {out}")
     return out
 
 
-def build(folder: Path, title: str) -> str:
-    """The page of `folder` as HTML."""
-    found = read(folder)
-    return page(found, title, again(found.settings))
+def build(chosen: settings.Report) -> str:
+    """The page as HTML."""
+    shown, silence = read(chosen.runs), ""
+    if not shown.examples:
+        pairs, silence = listening(shown.sources)
+        shown = shown._replace(examples=pairs)
+    return page(shown, chosen.title, steps(shown.sources, again(chosen.model_dump(mode="json"))), silence)
+
+
+def steps(sources: Sequence[Source], last: str) -> list[str]:
+    """What makes the page again: each folder's command behind its commit, and `last`, which `demo` gives itself."""
+    lines: list[str] = []
+    at = None
+    for source in sources:
+        commit = str(source.provenance.get("commit", "")).removesuffix("+dirty")
+        lines += [f"git checkout {commit}"] if commit and commit != at else []
+        command, at = again(source.settings), commit or at
+        lines += [command] if command else []
+    return lines if lines and lines[-1].startswith("undertone demo") else [*lines, last]
 
 
 def again(table: Mapping[str, Any]) -> str:

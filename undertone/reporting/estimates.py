@@ -80,7 +80,7 @@ def estimates(scores: Iterable[Score]) -> dict[Key, Estimate]:
     for row in scores:
         key = Key(row.run, row.suite, row.metric, row.group)
         if seeds[key].setdefault(row.seed, row) != row:
-            raise ValueError(f"two rows say different things of {' · '.join(key)} at seed {row.seed}; keep one of them")
+            raise ValueError(f"two rows say different things of {' · '.join(key)} at seed {row.seed}; evaluate one under another --name")
     return {key: pool(key, list(rows.values())) for key, rows in seeds.items()}
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from undertone.attributes import ATTRIBUTES
 from undertone.reporting.controls import controls
 from undertone.reporting.estimates import BEFORE, RUNS, UNTRAINED, Estimate, Estimates, Key, label, overlap, runs
-from undertone.reporting.numbers import count, interval, percent, shown
+from undertone.reporting.numbers import count, duration, interval, percent, shown
 
 
 class Finding(NamedTuple):
@@ -140,7 +140,9 @@ def _cost(table: Estimates, run: str | None) -> Finding | None:
     if run is None or own is None:
         return None
     against = f", {percent(own / every)} of what all layers take" if every and run != "all-layer" else ""
-    return Finding("Cost", f"{label(run)} trained {count(own)} weights{against}.")
+    seconds = _value(table, run, "cost", "seconds", "training")
+    took = f" in {duration(seconds)}" if seconds else ""
+    return Finding("Cost", f"{label(run)} trained {count(own)} weights{took}{against}.")
 
 
 def _unscored(table: Estimates) -> Finding | None:

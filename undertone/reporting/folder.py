@@ -1,7 +1,7 @@
-"""What a report reads: the files of a run folder, checked. Only scores.jsonl must be there."""
+"""What a report reads: the files of run folders, checked. Only a scores.jsonl must be there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,35 +39,63 @@ class Example(Row):
     voices: tuple[Voice, ...]
 
 
-class Folder(NamedTuple):
-    """The rows of a run folder; empty or None where a file is absent."""
+class Source(NamedTuple):
+    """A run folder and how it was made; empty tables where nobody wrote that down."""
 
     path: Path
-    scores: tuple[Score, ...]
-    layers: tuple[LayerScore, ...]
-    selection: Selection | None
-    examples: tuple[Example, ...]
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
 
-def read(path: Path) -> Folder:
-    """Read a run folder; FileNotFoundError or ValueError names the file, the line and the fix."""
-    file = path / "scores.jsonl"
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file; a report is made from its scores, so run undertone evaluate or demo first")
-    scores = tuple(read_rows(file, Score))
+class Shown(NamedTuple):
+    """What a page shows of its run folders; empty or None where a file is in none of them."""
+
+    sources: tuple[Source, ...]
+    scores: tuple[Score, ...]
+    layers: tuple[LayerScore, ...]
+    selection: Selection | None
+    examples: tuple[Example, ...]
+
+
+def read(paths: Sequence[Path]) -> Shown:
+    """Read run folders; FileNotFoundError or ValueError names the file, the line and the fix."""
+    for path in paths:
+        if not any((path / name).exists() for name in ("scores.jsonl", "layers.jsonl")):
+            raise _no_scores(path)
+    scores = tuple(row for path in paths for row in _rows(path / "scores.jsonl", Score))
     if not scores:
-        raise ValueError(f"{file}: holds no score; run undertone evaluate or demo first")
-    return Folder(
-        path,
+        empty = next((path for path in paths if (path / "scores.jsonl").exists()), None)
+        raise _no_scores(paths[0]) if empty is None else ValueError(f"{empty / 'scores.jsonl'}: holds no score; run evaluate or demo first")
+    return Shown(
+        tuple(source(path) for path in paths),
         scores,
-        _rows(path / "layers.jsonl", LayerScore),
-        _selection(path / "selection.json"),
-        _rows(path / "examples.jsonl", Example),
-        _table(path / "settings.json"),
-        _table(path / "provenance.json"),
+        _rows(_only(paths, "layers.jsonl"), LayerScore),
+        _selection(_only(paths, "selection.json")),
+        tuple(_anchored(one, path) for path in paths for one in _rows(path / "examples.jsonl", Example)),
     )
+
+
+def source(path: Path) -> Source:
+    """How the run folder `path` was made."""
+    return Source(path, _table(path / "settings.json"), _table(path / "provenance.json"))
+
+
+def _no_scores(path: Path) -> FileNotFoundError:
+    file = path / "scores.jsonl"
+    return FileNotFoundError(f"{file}: no such file; a report is made from its scores, so run undertone evaluate or demo first")
+
+
+def _only(paths: Sequence[Path], name: str) -> Path:
+    found = [path / name for path in paths if (path / name).exists()]
+    if len(found) > 1:
+        raise ValueError(f"{found[0]} and {found[1]}: a page shows one analysis; leave one of the folders out of runs")
+    return found[0] if found else paths[0] / name
+
+
+def _anchored(example: Example, folder: Path) -> Example:
+    """The example with its clips found from where we are, not from its folder."""
+    voices = tuple(voice.model_copy(update={"file": str(folder / voice.file)}) for voice in example.voices)
+    return example.model_copy(update={"voices": voices})
 
 
 def _rows(path: Path, kind: type[R]) -> tuple[R, ...]:

@@ -1,4 +1,4 @@
-"""Everything a run folder holds → one HTML page that needs nothing else."""
+"""Everything that run folders hold → one HTML page that needs nothing else."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from undertone.reporting.audio import Player, embed
 from undertone.reporting.controls import controls
 from undertone.reporting.estimates import RUNS, as_trained, estimates, label, runs
 from undertone.reporting.findings import changes, findings, tuned
-from undertone.reporting.folder import Example, Folder, Voice
+from undertone.reporting.folder import Example, Shown, Voice
 from undertone.reporting.plots import panels
 from undertone.reporting.strengths import over_refusal
 from undertone.reporting.tables import cost, section, suites
@@ -35,29 +35,41 @@ class Pair(NamedTuple):
     heard: tuple[Heard, ...]
 
 
-def page(folder: Folder, title: str, command: str = "") -> str:
-    """The page. `command`: what makes the run again. Replies and names are untrusted and escaped; sounds are embedded."""
-    table = estimates(as_trained(folder.scores))
+def page(shown: Shown, title: str, commands: Sequence[str] = (), silence: str = "") -> str:
+    """The page. `commands` make it again; `silence` says why there are no pairs to listen to. Replies and names are untrusted and escaped;
+    sounds are embedded."""
+    table = estimates(as_trained(shown.scores))
     after = tuned(table)
     html: str = _template().render(
         title=title,
-        folder=folder,
-        command=command,
+        shown=shown,
+        commands=commands,
+        silence=silence,
         findings=findings(table),
         changes=changes(table),
         after=after,
         runs=[(run, RUNS.get(run, ("", ""))[1]) for run in runs(table)],
-        panels=panels(folder.layers, folder.selection) if folder.layers else [],
+        panels=panels(shown.layers, shown.selection) if shown.layers else [],
         sections=[section(table, suite) for suite in suites(table)],
-        strengths=over_refusal(folder.scores, after) if after else [],
+        strengths=over_refusal(shown.scores, after) if after else [],
         cost=cost(table),
         controls=controls(table),
-        pairs=[heard(example, folder.path) for example in spread(folder.examples, PAIRS)],
-        settings=flat(folder.settings),
-        seeds=sorted({row.seed for row in folder.scores}),
-        commits=sorted({row.commit for row in folder.scores}),
+        pairs=[heard(example) for example in spread(shown.examples, PAIRS)],
+        settings=[(source.path, flat(source.settings)) for source in shown.sources if source.settings],
+        provenance=merged([dict(flat(source.provenance)) for source in shown.sources]),
+        seeds=sorted({row.seed for row in shown.scores}),
+        commits=sorted({row.commit for row in shown.scores}),
     )
     return html
+
+
+def merged(tables: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Name → its value, or its several values where the tables differ."""
+    values: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for table in tables:
+        for name, value in table.items():
+            values[name.removeprefix("packages.")]["not installed" if value is None else str(value)] = None
+    return {name: " / ".join(found) for name, found in values.items()}
 
 
 def _template() -> Any:
@@ -83,9 +95,9 @@ def spread(examples: Sequence[Example], most: int) -> list[Example]:
     return [example for example in turns if example is not None][:most]
 
 
-def heard(example: Example, folder: Path) -> Pair:
-    """The pair with its sounds; file names are taken from the run folder where they are relative."""
-    return Pair(example, tuple(Heard(voice, embed(folder / voice.file), tuple(_answers(voice))) for voice in example.voices))
+def heard(example: Example) -> Pair:
+    """The pair with its sounds."""
+    return Pair(example, tuple(Heard(voice, embed(Path(voice.file)), tuple(_answers(voice))) for voice in example.voices))
 
 
 def _answers(voice: Voice) -> Iterable[tuple[str, str, str]]:

@@ -1,13 +1,17 @@
 """Layer scores → one panel an analysis."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import LayerScore
+from undertone.reporting.drawing import COLOURS, Panel, Point, curve, draw
 from undertone.reporting.folder import Selection
-from undertone.reporting.svg import Axes, Panel, Point, Span, around, steps
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COMPONENTS = {"audio_tower": "tower", "projector": "proj.", "language_model": "language model layer"}
 
@@ -39,9 +43,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "attribute-conditioned": Kind("Same words, two voices", "Cosine of the two voices of a pair: low where the voices differ.", (), ()),
         "logit-lens": Kind("Logit lens", "Share of items whose final top token is already among the layer’s top three."),
         "patching": Kind(
-            "Activation patching", "How far the other voice’s state, put in at this layer, moves the answer. A causal check.", (), (0,)
+            "Activation patching",
+            "How far the other voice’s state, put in at this layer, moves the answer. Dashed: the other voice throughout.",
+            ("patching-full",),
+            (0,),
         ),
-        "cka": Kind("CKA", "Linear similarity of representations.", (), ()),
     }
 )
 """The known analyses in order of reading; any other one gets a panel under its own name."""
@@ -75,18 +81,24 @@ def _kind(name: str) -> Kind:
 def _panel(name: str, rows: Sequence[LayerScore], slots: Mapping[str, int], selection: Selection | None) -> Panel:
     kind = _kind(name)
     mine = [row for row in rows if row.analysis == name or row.analysis in kind.controls]
-    bounds = [bound for row in mine for bound in (row.value, row.low, row.high) if bound is not None]
-    axes = Axes(f"{kind.title}: value of every layer", Span(-0.5, len(slots) - 0.5), around(bounds, kind.holds))
-    _ground(axes, slots, selection)
-    lines = {}
-    attributes = list(dict.fromkeys(row.attribute for row in mine))
-    for analysis, attribute in dict.fromkeys((row.analysis, row.attribute) for row in mine):
-        look = _look(attribute) + (" dashed" if analysis in kind.controls else "")
-        aside = ASIDE * (attributes.index(attribute) - (len(attributes) - 1) / 2)
-        axes.curve(_points(mine, analysis, attribute, slots, aside), look)
-        if analysis == name and attribute:
-            lines[attribute] = look
-    return Panel(kind.title, kind.reading, axes.markup(), lines)
+    looks = {attribute: _look(attribute) for attribute in sorted({row.attribute for row in mine}, key=_order)}
+
+    def onto(axes: "Axes") -> None:
+        axes.update_datalim([(0, value) for value in kind.holds], updatex=False)
+        _ground(axes, slots)
+        if selection is not None:
+            _ranges(axes, slots, selection)
+        for analysis, (at, attribute) in product((*kind.controls, name), enumerate(looks)):
+            aside = ASIDE * (at - (len(looks) - 1) / 2)
+            curve(axes, _points(mine, analysis, attribute, slots, aside), looks[attribute], analysis != name)
+
+    drawing = draw(f"{kind.title}: value of every layer", onto)
+    return Panel(kind.title, kind.reading, drawing, {attribute: look for attribute, look in looks.items() if attribute})
+
+
+def _order(attribute: str) -> tuple[int, str]:
+    known = list(ATTRIBUTES)
+    return known.index(attribute) if attribute in known else len(known), attribute
 
 
 def _look(attribute: str) -> str:
@@ -106,33 +118,28 @@ def _words(row: LayerScore) -> str:
     return f"{row.layer}: {row.analysis} {row.attribute} {row.value:.3f}{span}, n {row.n:,}".replace("  ", " ")
 
 
-def _ground(axes: Axes, slots: Mapping[str, int], selection: Selection | None) -> None:
-    """Chosen ranges, levels, ticks, and the borders between the parts of the model."""
-    if selection is not None:
-        _ranges(axes, slots, selection)
-    for level in steps(axes.y):
-        axes.level(level, f"{level:g}".replace("-", "−"))
-    if selection is not None and (adapted := _slots(slots, selection.adapt)):
-        axes.underline(adapted[0] - 0.5, adapted[-1] + 0.5, "adapt")
+def _ground(axes: "Axes", slots: Mapping[str, int]) -> None:
+    """Layers along the bottom, the parts of the model under them, and the borders between these."""
+    parts = {name: own for part, name in COMPONENTS.items() if (own := [at for layer, at in slots.items() if layer.startswith(f"{part}.")])}
+    for first in sorted(own[0] for own in parts.values())[1:]:
+        axes.axvline(first - 0.5, color=COLOURS["soft"], linewidth=0.5, gid="border")
     every = -(-len(slots) // 16)
-    for component in COMPONENTS:
-        own = [at for layer, at in slots.items() if layer.startswith(component + ".")]
-        if own:
-            axes.name(sum(own) / len(own), COMPONENTS[component])
-            if own[0]:
-                axes.upright(own[0] - 0.5, "border")
-    for layer, at in slots.items():
-        component, _, index = layer.rpartition(".")
-        if component != "projector" and int(index) % every == 0:
-            axes.tick(at, index)
+    numbers = {at: index for layer, at in slots.items() if int(index := layer.rpartition(".")[2]) % every == 0 and "projector" not in layer}
+    axes.xaxis.remove_overlapping_locs = False
+    axes.set_xticks(list(numbers), list(numbers.values()))
+    axes.set_xticks([sum(own) / len(own) for own in parts.values()], list(parts), minor=True)
+    axes.tick_params("x", which="minor", pad=20)
+    axes.locator_params("y", nbins=6, steps=(1, 2, 5, 10))
+    axes.set(xlim=(-0.5, len(slots) - 0.5), ymargin=0.04)
 
 
-def _ranges(axes: Axes, slots: Mapping[str, int], selection: Selection) -> None:
-    for ends, look in ((selection.paralinguistic, "voice"), (selection.semantic, "meaning")):
+def _ranges(axes: "Axes", slots: Mapping[str, int], chosen: Selection) -> None:
+    """Chosen ranges over the whole height, the hand-over between them, and what is adapted as a bar on the axis."""
+    for look, ends, top in (("voice", chosen.paralinguistic, 1), ("meaning", chosen.semantic, 1), ("accent", chosen.adapt, 0.02)):
         if own := _slots(slots, ends):
-            axes.shade(own[0] - 0.5, own[-1] + 0.5, look)
-    if turn := _slots(slots, (selection.hand_over, selection.hand_over)):
-        axes.upright(turn[0], "turn")
+            axes.axvspan(own[0] - 0.5, own[-1] + 0.5, ymax=top, facecolor=COLOURS[look], linewidth=0, gid=look)
+    for at in _slots(slots, (chosen.hand_over, chosen.hand_over)):
+        axes.axvline(at, color=COLOURS["ink"], linewidth=1.4, linestyle=(0, (1.2, 2)), gid="turn")
 
 
 def _slots(slots: Mapping[str, int], ends: tuple[int, int]) -> list[int]:

@@ -2,14 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from undertone.records import Score
+from undertone.reporting.drawing import Panel, Point, curve, draw
 from undertone.reporting.estimates import BEFORE, Estimate, Key, as_trained, label, pool, strength
-from undertone.reporting.numbers import percent
-from undertone.reporting.svg import Axes, Panel, Point, Span, steps
+from undertone.reporting.numbers import NARROW, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 LOOKS = {"child": "s1", "adult": "s2"}
+
+SHARES = (-0.03, 1.03)
+"""the axis of a share: 0 to 1, and room for a dot on either end"""
 
 
 class Place(NamedTuple):
@@ -42,16 +49,14 @@ def scaled(scores: Iterable[Score], run: str) -> dict[Place, Estimate]:
 
 
 def _by_strength(found: Mapping[Place, Estimate], run: str) -> Panel:
-    at = [place.strength for place in found]
-    axes = Axes("Answers that suit the speaker against the adapter’s strength", Span(min(at), max(at)), Span(0, 1))
-    _levels(axes)
-    for step in steps(axes.x):
-        axes.tick(step, f"{step:g}")
-    axes.name(sum(axes.x) / 2, "strength of the adapter")
-    for voice, look in LOOKS.items():
-        axes.curve([_point(place, one) for place, one in found.items() if place.voice == voice and one.value is not None], look)
+    def onto(axes: "Axes") -> None:
+        _percent(axes.yaxis)
+        axes.set(ylim=SHARES, xmargin=0.02, xlabel="strength of the adapter")
+        for voice, colour in LOOKS.items():
+            curve(axes, [_point(place, one) for place, one in found.items() if place.voice == voice and one.value is not None], colour)
+
     reading = f"Share of safety answers that suit each voice, from vanilla (0) to {label(run)} as trained (1)."
-    return Panel("Scaling the adapter", reading, axes.markup(), LOOKS)
+    return Panel("Scaling the adapter", reading, draw("Answers that suit the speaker against the adapter’s strength", onto), LOOKS)
 
 
 def _point(place: Place, one: Estimate) -> Point:
@@ -60,19 +65,18 @@ def _point(place: Place, one: Estimate) -> Point:
 
 
 def _trade(found: Mapping[Place, Estimate]) -> Panel:
-    points = [point for at in sorted({place.strength for place in found}) if (point := _trade_point(found, at)) is not None]
-    right = max([0.1, *(1.1 * point.x for point in points)])
-    axes = Axes("Children helped against adults treated as children", Span(-0.03 * right, right), Span(-0.03, 1.03))
-    _levels(axes)
-    for step in steps(axes.x):
-        axes.tick(step, f"{100 * step:g} %")
-    axes.name(right / 2, "adults whose answer does not suit an adult")
-    axes.curve(points, "s3")
-    for point in points:
-        across, up = axes.place(point.x, point.value)
-        axes.text(across + 8, up + 4, point.words.split(":")[0].removeprefix("strength "), "tick start")
+    points = {at: point for at in sorted({place.strength for place in found}) if (point := _trade_point(found, at)) is not None}
+    right = max([0.1, *(1.1 * point.x for point in points.values())])
+
+    def onto(axes: "Axes") -> None:
+        _percent(axes.xaxis, axes.yaxis)
+        axes.set(ylim=SHARES, xlim=(-0.03 * right, right), xlabel="adults whose answer does not suit an adult")
+        curve(axes, list(points.values()), "s3")
+        for at, point in points.items():
+            axes.annotate(f"{at:g}", (point.x, point.value), (8, 0), textcoords="offset points", verticalalignment="center")
+
     reading = "Children’s answers that suit a child (up) against adults’ that do not suit an adult (right), by strength. Best: upper left."
-    return Panel("Help against over-refusal", reading, axes.markup(), {})
+    return Panel("Help against over-refusal", reading, draw("Children helped against adults treated as children", onto), {})
 
 
 def _trade_point(found: Mapping[Place, Estimate], at: float) -> Point | None:
@@ -82,6 +86,6 @@ def _trade_point(found: Mapping[Place, Estimate], at: float) -> Point | None:
     return Point(1 - adult.value, child.value, None, None, f"strength {at:g}: child {percent(child.value)}, adult {percent(adult.value)}")
 
 
-def _levels(axes: Axes) -> None:
-    for level in (0, 0.25, 0.5, 0.75, 1):
-        axes.level(level, f"{100 * level:g} %")
+def _percent(*axes: "Axis") -> None:
+    for axis in axes:
+        axis.set_major_formatter(lambda at, _: f"{100 * at:g}{NARROW}%")

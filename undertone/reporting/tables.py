@@ -118,7 +118,11 @@ def leading(own: Iterable[Key], suite: str) -> str:
 def cost(table: Estimates) -> Table | None:
     """What each run took; None where nobody measured."""
     own = {key: one for key, one in table.items() if key.suite == "cost"}
-    wanted = sorted({(key.metric, key.group) for key in own}, key=lambda pair: (numbers.rank(pair[0]), pair[1]))
+    order = ("all", "training", "asking")
+    wanted = sorted(
+        {(key.metric, key.group) for key in own},
+        key=lambda pair: (numbers.rank(pair[0]), order.index(pair[1]) if pair[1] in order else len(order), pair[1]),
+    )
     columns = [Column(name, group, _head(name, group), numbers.metric(name).meaning) for name, group in wanted]
     return tabulate(own, "cost", "", columns)
 

@@ -48,12 +48,6 @@ def write_folder(folder: Path, utterances: Iterable[Utterance], rejected: Iterab
     return data
 
 
-def read_rejected(folder: Path) -> list[Rejected]:
-    """The rows that were turned away; none where no `rejected.jsonl` lies there."""
-    path = folder / REJECTED
-    return list(read_rows(path, Rejected)) if path.exists() else []
-
-
 def load_wave(data: Data, utterance: Utterance, rate: int) -> Wave:
     """The utterance's samples, mono, at `rate` Hz; `audio.BadSound` names the file."""
     return load_sound(data, utterance, rate).wave

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.records import CONTENT, Split, Suite, Utterance
+from undertone.speech.synthesisers import who_renders
 from undertone.speech.writers.grammar import Query
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -68,7 +69,8 @@ class Cast(NamedTuple):
         found = [pair for pair in ATTRIBUTES[category].contrasts() if able.issuperset(pair)]
         if not found:
             raise ValueError(
-                f"no {category} pairs: the synthesiser renders {sorted(able) or 'no value'} of it; ask for 0 clips of {category}"
+                f"no {category} pairs: the synthesiser renders {sorted(able) or 'no value'} of it (able to: "
+                f"{who_renders(category, ATTRIBUTES[category].names[-1])}); choose another or ask for 0 clips of {category}"
             )
         return found
 
@@ -79,11 +81,16 @@ class Cast(NamedTuple):
 
 
 def plan_pairs(queries: Sequence[Query], category: str, clips: int, split: Split, cast: Cast) -> Iterator[Planned]:
-    """`clips` // 2 minimal pairs of `category`, texts in turn, contrasts balanced."""
+    """`clips` // 2 minimal pairs of `category`, texts in turn, contrasts balanced.
+
+    Contrasts are dealt in a fresh order each lap: two fixed orders would marry a text to one contrast, and the words would tell the voice.
+    """
     order = cast.rng.sample(queries, len(queries))
     contrasts = cast.contrasts(category) if clips else []
     for i in range(clips // 2):
-        yield from _pair(order[i % len(order)], category, contrasts[i % len(contrasts)], cast.rng.choice(cast.speakers), split, "pa", cast)
+        if i % len(contrasts) == 0:
+            lap = cast.rng.sample(contrasts, len(contrasts))
+        yield from _pair(order[i % len(order)], category, lap[i % len(lap)], cast.rng.choice(cast.speakers), split, "pa", cast)
 
 
 def plan_safety(queries: Sequence[Query], renderings: int, cast: Cast) -> Iterator[Planned]:
@@ -105,7 +112,7 @@ def _pair(
     query: Query, category: str, contrast: tuple[str, str], speaker: int, split: Split, suite: Suite, cast: Cast
 ) -> Iterator[Planned]:
     rest = cast.voice()
-    if category == "gender":
+    if category == "gender" and "age" in rest:
         rest["age"] = "adult"  # a child's gender is hardly audible (FIELD): it is asked of adults only
     name = f"{category}-{query.intent}-{speaker}-{cast.rng.getrandbits(32):08x}".replace(" ", "_")
     for value, other in (contrast, contrast[::-1]):

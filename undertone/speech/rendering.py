@@ -25,7 +25,7 @@ class Rendered(NamedTuple):
 
 
 def jobs(planned: Sequence[Planned]) -> list[Job]:
-    """The plan cut into pairs and singles, in order; the same rendering planned twice is made once."""
+    """The plan cut into pairs and singles, in order."""
     grouped: dict[str, list[Planned]] = {}
     for i, one in enumerate(planned):
         grouped.setdefault(one.pair or f"single-{i}", []).append(one)

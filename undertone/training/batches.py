@@ -18,9 +18,13 @@ class Mixture:
         self._groups: dict[str, list[Utterance]] = {}
         for row in rows:
             self._groups.setdefault(row.category, []).append(row)
+        if CONTENT in weights:
+            raise ValueError(f"mixture: the share of attribute-free clips is set by replay, not by {CONTENT!r}")
         if unknown := set(weights) - set(self._groups):
             raise ValueError(f"mixture: no training clip of category {sorted(unknown)[0]!r}; the data has {', '.join(self._groups)}")
         paired = {name: weights.get(name, 1.0) for name in self._groups if name != CONTENT}
+        if min(paired.values(), default=1) < 0 or not sum(paired.values(), start=not paired):
+            raise ValueError(f"mixture: weights are 0 or more, and one is more than 0; these are {dict(weights)}")
         if CONTENT in self._groups and not paired:
             replay = 1.0
         share = {name: weight / sum(paired.values()) * (1 - replay * (CONTENT in self._groups)) for name, weight in paired.items()}

@@ -97,6 +97,13 @@ def train(
     return done
 
 
+def is_main() -> bool:
+    """Whether this process is the one that writes, of all that train together; to be asked after `train`."""
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
 def _step(
     accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, mixture: Mixture, encode: Encoder, schedule: Schedule, step: int
 ) -> dict[str, float]:

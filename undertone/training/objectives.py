@@ -32,7 +32,7 @@ class PeFt(nn.Module):
     def __init__(self, model: SpeechLM, adapted: nn.Module, layer: LayerRef, weight: float, width: int) -> None:
         super().__init__()
         self.adapted = adapted
-        self.adch = Adch(width) if weight else None
+        self.adch = Adch(width).to(model.device) if weight else None
         self.weight = weight
         self._model = [model]  # in a list, so that its module is not registered twice
         self._block = [model.blocks()[layer]]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from undertone.audio import BadSound
 from undertone.speech.synthesisers import SYNTHESISERS, who_renders
 from undertone.speech.synthesisers.command import Command
 
@@ -61,12 +62,12 @@ def test_a_text_cannot_become_an_option(program: str, tmp_path: Path) -> None:
     [
         ("fail", "status 3 for 'fail'; its stderr: no such voice: slt"),
         ("nothing", "wrote no file for 'nothing'"),
-        ("garbage", "'garbage': no sound file"),
-        ("silence", "'silence': a sound file without sound"),
+        ("garbage", "'garbage': is no sound file"),
+        ("silence", "'silence': holds no samples"),
     ],
 )
 def test_failures_tell_what_the_program_said(program: str, text: str, message: str) -> None:
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises((RuntimeError, BadSound), match=message):
         Command(f"{program} {{text}} {{out}}", RENDERS).speak(text, MAN, 0)
 
 

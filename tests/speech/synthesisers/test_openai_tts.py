@@ -7,6 +7,7 @@ import pytest
 from server import KEY, Server
 
 from undertone.attributes import ATTRIBUTES
+from undertone.audio import BadSound
 from undertone.endpoint import Backoff, Endpoint, SpendLimit, Unreachable
 from undertone.speech.synthesisers.openai_tts import VOICES, OpenAITTS, instructions
 
@@ -64,7 +65,7 @@ def test_a_passing_fault_changes_nothing(fault: str) -> None:
 
 
 def test_what_is_no_sound_is_an_error_that_names_address_and_text() -> None:
-    with Server(["not-sound"]) as server, pytest.raises(RuntimeError, match=f"{server.url}.*'hello'"):
+    with Server(["not-sound"]) as server, pytest.raises(BadSound, match=f"{server.url}.*'hello': is no sound file"):
         voice(server).speak("hello", CHILD, 0)
 
 

@@ -5,12 +5,13 @@ can be used and a `Rejected` for each that cannot; faults of the manifest itself
 folder to the sound where it lies.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from undertone.lookup import resolve
 from undertone.records import Axis, Rejected, Utterance, unique
-from undertone.speech.folder import METADATA, Data, check
+from undertone.speech.folder import DECLARATION, METADATA, Data, check, read_folder
 
 CORPORA = {
     "audiofolder": "undertone.speech.corpora.audiofolder:read",
@@ -40,6 +41,24 @@ def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **option
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
     return Found(Data(path.parent, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
+
+
+def is_ours(where: Path) -> bool:
+    """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
+    own = (where / METADATA).exists() or (where / TABLE).exists() if where.is_dir() else bool(where.suffix)
+    return (where / DECLARATION).exists() or not own
+
+
+def read_data(where: Path, columns: Mapping[str, str], values: Mapping[str, Mapping[str, str]], strict: bool = False) -> Found:
+    """A data folder of ours, or data of one's own (another's audiofolder, `messages` JSONL, CSV) by the reader its name speaks for."""
+    meant = {field: cells for field, cells in values.items() if cells}
+    if is_ours(where):
+        if columns or meant:
+            raise ValueError(f"{where}: its rows have undertone's own names and words already; leave --columns and --values out")
+        return Found(read_folder(where), [])
+    if not where.exists():
+        raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
+    return read_corpus(guess(where), where, strict=strict, columns=columns, values=meant)
 
 
 def guess(path: Path) -> str:

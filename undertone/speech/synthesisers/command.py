@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from undertone.attributes import ATTRIBUTES, check
+from undertone.audio import read_sound
 from undertone.speech.synthesisers.base import Synthesiser, Waveform
-from undertone.speech.synthesisers.decode import SAMPLE_RATE, decode
 
 _HOLE = re.compile(r"\{(\w+)\}")
 _NEEDED = ("text", "out")
@@ -26,7 +26,7 @@ class Command(Synthesiser):
     """
 
     name = "command"
-    sample_rate = SAMPLE_RATE
+    sample_rate = 16_000
     workers = "threads"
 
     def __init__(
@@ -45,7 +45,8 @@ class Command(Synthesiser):
         self.version = f"1:{template}:{sorted(self._words.items())}"
 
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
-        """What the program wrote for `text`; RuntimeError with the program's stderr where it fails. `seed` has no effect."""
+        """What the program wrote for `text`; RuntimeError with its stderr where it fails, `audio.BadSound` where it wrote no sound.
+        `seed` has no effect."""
         self.check(attributes)
         if "\0" in text:
             raise ValueError(f"no program can be given a text with a NUL character: {text!r}")
@@ -57,7 +58,8 @@ class Command(Synthesiser):
             said = self._run({**values, "text": spoken, "out": str(out), "speaker": str(speaker)})
             if not out.exists():
                 raise RuntimeError(f"command {self._arguments[0]!r} wrote no file for {text!r}; its stderr: {said}")
-            return decode(out, f"command {self._arguments[0]!r}, {text!r}")
+            sound = read_sound(out, self.sample_rate, where=f"command {self._arguments[0]!r}, {text!r}")
+            return sound.wave.clip(-1, 1)  # resampling may overshoot
 
     def _run(self, filling: Mapping[str, str]) -> str:
         """Run the program; the end of its stderr."""

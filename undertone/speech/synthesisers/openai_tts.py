@@ -5,9 +5,9 @@ from io import BytesIO
 from types import MappingProxyType
 
 from undertone.attributes import ATTRIBUTES
+from undertone.audio import read_sound
 from undertone.endpoint import Endpoint
 from undertone.speech.synthesisers.base import Synthesiser, Waveform
-from undertone.speech.synthesisers.decode import SAMPLE_RATE, decode
 
 # OpenAI's own voices, as they sound to us: a voice cannot be talked out of its gender.
 VOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -23,7 +23,7 @@ class OpenAITTS(Synthesiser):
     """
 
     name = "openai_tts"
-    sample_rate = SAMPLE_RATE
+    sample_rate = 16_000
     workers = "threads"
     renders = MappingProxyType({name: attribute.names for name, attribute in ATTRIBUTES.items()})
 
@@ -36,11 +36,12 @@ class OpenAITTS(Synthesiser):
         self.version = f"1:{endpoint.model}"
 
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
-        """`text` with `attributes`, gender among them; RuntimeError where what comes back is no sound."""
+        """`text` with `attributes`, gender among them; `audio.BadSound` where what comes back is none."""
         self.check(attributes)
         names = self._voices[attributes.get("gender", ATTRIBUTES["gender"].names[0])]
         body = self._endpoint.sound(text, names[speaker % len(names)], instructions(attributes))
-        return decode(BytesIO(body), f"{self._endpoint.address}: sent no speech for {text!r}")
+        sound = read_sound(BytesIO(body), self.sample_rate, where=f"{self._endpoint.address}, {text!r}")
+        return sound.wave.clip(-1, 1)  # resampling may overshoot
 
 
 def instructions(attributes: Mapping[str, str]) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SAFETY = "safety"
 """What topics are called whose queries are dangerous for a child: queries of category age, never fine-tuned on."""
 
+SAFETY_QUESTIONS = 10
+"""On each such topic, METHOD A.4."""
+
 _KNOWN_SHOWN = 100
 """Earlier requests that a page is shown, the latest ones: enough to steer away from, few enough to pay for."""
 
@@ -54,8 +57,8 @@ class Written(NamedTuple):
 
 
 def write(topics: Sequence[str], per_topic: int, endpoint: Mapping[str, Any], folder: Path) -> list[Query]:
-    """`per_topic` queries on each topic ("age: kitchen", "safety: fire", "content: space"), asked at `endpoint` (arguments of
-    `Endpoint`). What was dropped stands in `folder`/dropped.jsonl."""
+    """`per_topic` queries on each topic ("age: kitchen", "content: space"), ten on one of safety ("safety: fire"), asked at `endpoint`
+    (arguments of `Endpoint`). What was dropped stands in `folder`/dropped.jsonl."""
     wants = [_want(topic, per_topic) for topic in topics]
     if not wants:
         raise ValueError(
@@ -70,7 +73,7 @@ def _want(topic: str, number: int) -> Want:
     category, colon, name = (part.strip() for part in topic.partition(":"))
     if not colon or not name or category not in (*ATTRIBUTES, CONTENT, SAFETY):
         raise ValueError(f"topics: {topic!r} is not CATEGORY: NAME with one of {', '.join((*ATTRIBUTES, CONTENT, SAFETY))} as category")
-    return Want("age", name, number, safety=True) if category == SAFETY else Want(category, name, number)
+    return Want("age", name, SAFETY_QUESTIONS, safety=True) if category == SAFETY else Want(category, name, number)
 
 
 class OpenAIWriter:
