@@ -157,6 +157,7 @@ def test_ask_takes_its_clip_as_the_last_word() -> None:
     assert cli.parse(kind, ["--model", "m", "a.wav"], "ask")[0].model_dump()["clip"] == "a.wav"
     assert cli.parse(kind, ["a.wav"], "ask")[0].model_dump()["clip"] == "a.wav"
     assert cli.parse(kind, ["--model", "m"], "ask")[0].model_dump()["clip"] == ""
+    assert cli.parse(kind, ["--strict", "a.wav"], "ask")[0].model_dump()["clip"] == "a.wav"
 
 
 def test_dry_run_prints_what_config_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def parse(kind: type[settings.S], words: Sequence[str], command: str) -> tuple[s
         path = flag.partition("=")[2] or rest[at + 1]
         del rest[at : at + 1 + ("=" not in flag)]
         default = settings.read_config(kind, Path(path))
-    if "clip" in kind.model_fields and command == "ask":
+    if command == "ask":
         rest = _clip_flag(rest)
     _check_flags(rest, default)
     return tyro.cli(kind, default=default, args=rest, prog=f"undertone {command}", description=kind.__doc__), dry
@@ -79,8 +79,9 @@ def _check_flags(words: Sequence[str], default: settings.Settings) -> None:
 
 
 def _clip_flag(words: Sequence[str]) -> list[str]:
-    """`ask clip.wav` means `ask --clip clip.wav`: the last word, where no flag precedes it."""
-    if words and not words[-1].startswith("-") and (len(words) == 1 or not words[-2].startswith("--") or "=" in words[-2]):
+    """`ask clip.wav` means `ask --clip clip.wav`: the last word, where no flag that wants a word precedes it."""
+    alone = len(words) == 1 or not words[-2].startswith("--") or "=" in words[-2] or words[-2] in ("--strict", "--no-strict")
+    if words and not words[-1].startswith("-") and alone:
         return [*words[:-1], "--clip", words[-1]]
     return list(words)
 

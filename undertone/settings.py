@@ -18,7 +18,13 @@ class Settings(BaseModel):
     """Base: unknown names, wrong types and later changes are errors."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # what was typed may hold a key
     )
 
 
@@ -89,6 +95,12 @@ class Synthesize(Settings):
     """treat the first rejected clip as an error"""
     seed: int = 0
     """draws texts, voices and speakers"""
+
+    @model_validator(mode="after")
+    def _enough_speakers(self) -> Self:
+        if self.safety_speakers > self.speakers:
+            raise ValueError(f"safety_speakers: {self.safety_speakers} of {self.speakers} speakers; raise speakers")
+        return self
 
     @field_validator("train", "dev", "test")
     @classmethod
@@ -328,7 +340,7 @@ def build(kind: type[S], table: dict[str, Any], where: str) -> S:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise BadSetting(f"{where}: unknown setting {name!r}; closest known: {closest(name, known(kind))}") from None
-        raise BadSetting(f"{where}: {name}: {first['msg']}") from None
+        raise BadSetting(": ".join(filter(None, (where, name, first["msg"].removeprefix("Value error, "))))) from None
 
 
 def _json(table: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Make the embedded models, in as many processes as torchrun starts: `make tiny`. Three steps, each kept in WORK and not repeated.
+"""Make the embedded models, in as many processes as torchrun starts: `make tiny`. Three steps; a run that was killed goes on in WORK.
 
 The weights land in undertone/models/weights as bf16 safetensors, with figures.json beside them.
 """
@@ -17,7 +17,6 @@ import torch.distributed as dist
 import tower
 from clips import Pool
 from common import is_known, rank, wait, word_table, world
-from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
 from undertone.models import tiny
@@ -77,8 +76,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/make_tiny"))
     parser.add_argument("--out", type=Path, default=tiny.WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clips", type=int, default=32_000)
-    parser.add_argument("--steps", type=int, nargs=3, default=(2400, 3000, 3000), metavar=("TEXT", "TOWER", "SPEECH"))
+    parser.add_argument("--clips", type=int, default=60_000)
+    parser.add_argument("--steps", type=int, nargs=3, default=(3000, 4500, 3000), metavar=("TEXT", "TOWER", "SPEECH"))
     parser.add_argument("--batch", type=int, default=16, help="speech clips a step and process")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -101,16 +100,7 @@ def main() -> None:
     figures |= json.loads((given.work / "text.json").read_text())
 
     model, hearing = fresh_model(given.seed)
-    learnt = given.work / "step2.safetensors"
-    if not learnt.exists():
-        tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
-        kept = {"model": model.module.model.audio_tower.state_dict(), "hearing": hearing.state_dict()}
-        if rank() == 0:
-            save_file({f"{part}:{name}": value for part, state in kept.items() for name, value in state.items()}, learnt)
-        wait()
-    state = load_file(learnt)
-    model.module.model.audio_tower.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("model:")})
-    hearing.load_state_dict({k.partition(":")[2]: v for k, v in state.items() if k.startswith("hearing:")})
+    tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
     adopt_language_model(model, given.work / "lm")
 
     speech.main(model, hearing, taught, pool, given.work, given.seed, given.steps[2], given.batch)
@@ -118,7 +108,9 @@ def main() -> None:
         return
     model.module.eval()
     figures |= tower.probe_scores(model, pool, pools["known"])
-    figures |= {f"spoken_{name}_exact": speech.spoken_scores(model, asked, test) for name, test in pools.items()}
+    for name, test in pools.items():
+        figures[f"spoken_{name}_exact"] = speech.spoken_scores(model, asked, test)
+        figures[f"spoken_{name}_noted_exact"] = speech.spoken_scores(model, asked, test, noted=True)
     save(model, given.work / "lm", given.out, figures)
     print(json.dumps(figures, indent=2))
 

@@ -1,15 +1,16 @@
 """What the three steps share: which texts are known, and one plain training loop."""
 
 import hashlib
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_model
 
 from undertone.speech.writers.grammar import Query, compose, phrasings, topics
+from undertone.training import checkpoint
 
 
 def is_known(query: Query, share: float = 0.85) -> bool:
@@ -29,26 +30,29 @@ def world() -> list[Query]:
 
 
 def fit(
-    parameters: Iterable[torch.nn.Parameter],
+    modules: torch.nn.Module,
     loss: Callable[[int], torch.Tensor],
     *,
     steps: int,
     learning_rate: float,
     name: str,
-    modules: torch.nn.Module,
     state: Path,
     clip: float = 1.0,
     parts: Sequence[float] = (),
 ) -> None:
-    """AdamW with 5 % warm-up and linear decay; weights go to `state` every 500 steps, to look at while training goes on."""
-    chosen: Sequence[torch.nn.Parameter] = [p for p in parameters if p.requires_grad]
+    """AdamW with 5 % warm-up and linear decay. Everything goes to `state` every 250 steps; a run that was killed goes on from there."""
+    named = {key: value for key, value in modules.named_parameters() if value.requires_grad}
+    chosen = list(named.values())
     optimizer = torch.optim.AdamW(chosen, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / warm, (steps - i) / (steps - warm)))
+    done = checkpoint.load(state, named, optimizer).step if state.exists() else 0
+    for _ in range(done):
+        schedule.step()
     began, total = time.time(), 0.0
     modules.train()
     torch.set_flush_denormal(True)
-    for step in range(steps):
+    for step in range(done, steps):
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -59,10 +63,17 @@ def fit(
         total += value.item()
         if (step + 1) % 50 == 0 and rank() == 0:
             detail = " ".join(f"{part:.3f}" for part in parts)
-            print(f"{name} {step + 1}/{steps} loss {total / 50:.4f} {(step + 1) / (time.time() - began):.2f} steps/s {detail}", flush=True)
+            rate = (step + 1 - done) / (time.time() - began)
+            print(f"{name} {step + 1}/{steps} loss {total / 50:.4f} {rate:.2f} steps/s {detail}", flush=True)
             total = 0.0
-        if (step + 1) % 500 == 0 and rank() == 0:
-            save_model(modules, str(state))
+        if ((step + 1) % 250 == 0 or step + 1 == steps) and rank() == 0:
+            checkpoint.save(state, named, optimizer, checkpoint.Progress(step + 1, total, step + 1))
+    wait()
+
+
+def dice(seed: int, step: int) -> random.Random:
+    """Random numbers of one step of this process, so that a run that goes on draws what it would have drawn."""
+    return random.Random(f"{seed} {rank()} {step}")
 
 
 def rank() -> int:

@@ -5,12 +5,12 @@ describes and names noted speakers. The result ships as a plain `Qwen2ForCausalL
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from common import fit, is_known, rank, word_table, world
+from common import dice, fit, is_known, rank, word_table, world
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
@@ -65,12 +65,12 @@ def draw_turn(rng: random.Random, queries: Sequence[Query]) -> Turn:
     return Turn(row.question, _say(noted, query.text), noted.get(row.name, "i do not know"))
 
 
-def draw_batches(rng: random.Random, queries: Sequence[Query], batch: int) -> Iterator[list[Turn]]:
-    """Endless batches of turns of about equal length: eight at a time are drawn, sorted and dealt out in random order."""
-    while True:
-        turns = sorted((draw_turn(rng, queries) for _ in range(8 * batch)), key=lambda turn: len("".join(turn).split()))
-        for i in rng.sample(range(8), 8):
-            yield turns[i * batch : (i + 1) * batch]
+def draw_batch(seed: int, step: int, queries: Sequence[Query], batch: int) -> list[Turn]:
+    """The turns of a step, of about equal length: those of eight steps are drawn together, sorted, and dealt out in random order."""
+    rng = dice(seed, step // 8)
+    turns = sorted((draw_turn(rng, queries) for _ in range(8 * batch)), key=lambda turn: len("".join(turn).split()))
+    i = rng.sample(range(8), 8)[step % 8]
+    return turns[i * batch : (i + 1) * batch]
 
 
 def reply_loss(model: Qwen2ForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -122,17 +122,16 @@ def language_model_config(tokens: PreTrainedTokenizerFast) -> Qwen2Config:
 def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
     """Train, save to `work`/lm, return how often replies are exactly right for noted speakers (unseen combinations of words)."""
     torch.manual_seed(seed)
-    rng = random.Random(seed + 1000 * rank())
     tokens = tiny.tokenizer()
     model = Qwen2ForCausalLM(language_model_config(tokens))
     table = model.get_input_embeddings().weight
     table.requires_grad_(False).copy_(word_table(seed, *table.shape))
-    batches = draw_batches(rng, world(), batch)
+    queries = world()
 
-    def loss(_: int) -> torch.Tensor:
-        return reply_loss(model, encode(tokens, next(batches)))
+    def loss(step: int) -> torch.Tensor:
+        return reply_loss(model, encode(tokens, draw_batch(seed, step, queries, batch)))
 
-    fit(model.parameters(), loss, steps=steps, learning_rate=2e-3, name="text", state=work / "text.safetensors", modules=model)
+    fit(model, loss, steps=steps, learning_rate=2e-3, name="text", state=work / "text.safetensors")
     model.eval()
     if rank() == 0:
         model.save_pretrained(work / "lm")

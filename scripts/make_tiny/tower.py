@@ -7,14 +7,13 @@ away.
 """
 
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 import clips
 import numpy as np
 import torch
 from clips import Clip, Pool, prosody
-from common import fit, rank
+from common import dice, fit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -125,13 +124,12 @@ def probe_scores(model: Qwen2_5Omni, train: Pool, test: Pool) -> dict[str, float
 
 def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool, work: Path, seed: int, steps: int, batch: int) -> None:
     """Train tower and hearing; the language model is not touched."""
-    rng = Random(seed + 1000 * rank())
     both = nn.ModuleDict({"tower": model.module.model.audio_tower, "hearing": hearing})
 
-    def loss(_: int) -> Tensor:
-        words, voice, *_ = hear(model, hearing, queries, pool, rng.sample(pool.clips, batch))
+    def loss(step: int) -> Tensor:
+        words, voice, *_ = hear(model, hearing, queries, pool, dice(seed, step).sample(pool.clips, batch))
         parts[:] = [words.item(), voice.item()]
         return words + voice
 
     parts: list[float] = []
-    fit(both.parameters(), loss, steps=steps, learning_rate=2e-3, name="tower", state=work / "tower.safetensors", modules=both, parts=parts)
+    fit(both, loss, steps=steps, learning_rate=2e-3, name="tower", state=work / "tower.safetensors", parts=parts)

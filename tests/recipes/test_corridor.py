@@ -133,7 +133,7 @@ def test_an_analysis_and_a_metric_of_ones_own_need_no_registration(data: Path, t
     names = ["intent", "similarity", "logit-lens", "own:size"]
     analyze(settings.Analyze(data=data, out=tmp_path / "a", folds=2, bootstrap=0, limit=60, analyses=names))
     found = {row.analysis for row in read_rows(tmp_path / "a" / "layers.jsonl", LayerScore)}
-    assert found == {"intent", "same-content", "different-content", "attribute-conditioned", "logit-lens", "size"}
+    assert found == {"intent", "intent-text-only", "same-content", "different-content", "attribute-conditioned", "logit-lens", "size"}
     chosen = settings.Evaluate(data=data, out=tmp_path / "e", suites=["pa"], bootstrap=0, max_new_tokens=2, metrics=["exact", "own:words"])
     scores = evaluate(chosen)
     assert {score.metric for score in scores if score.suite != "cost"} == {"exact", "words"}

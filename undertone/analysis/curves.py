@@ -52,9 +52,11 @@ def probes(of: Material) -> Iterator[LayerScore]:
 
 
 def intent(of: Material) -> Iterator[LayerScore]:
-    """Accuracy of one probe per layer for what is asked: the query's topic."""
+    """Accuracy of one probe per layer for what is asked: the query's topic; as "intent-text-only" on the words alone."""
     topics = sorted({row.topic for row in of.rows})
-    yield from _probe(of, of.spoken, range(len(of.rows)), [topics.index(row.topic) for row in of.rows], "intent", "")
+    asked = [topics.index(row.topic) for row in of.rows]
+    for name, pooled in {"intent": of.spoken, "intent-text-only": of.written}.items():
+        yield from _probe(of, pooled, range(len(of.rows)), asked, name, "")
 
 
 def _probe(of: Material, pooled: Pooled, keep: Sequence[int], labels: Sequence[int], name: str, attribute: str) -> Iterator[LayerScore]:

@@ -1,5 +1,6 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
+import os
 from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,12 +42,13 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
 
 
 def choose_device(asked: str) -> str:
-    """What `asked` means here; empty: a GPU where there is one. ValueError where a GPU is asked for and there is none."""
+    """What `asked` means here; empty: a GPU where there is one, each process of torchrun its own. ValueError where one is asked for and
+    there is none."""
     import torch
 
     if asked.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device: {asked!r} asked for, but PyTorch finds no GPU here; leave device empty or write cpu")
-    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+    return asked or (f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
 
 
 def device_name(asked: str) -> str:

@@ -35,6 +35,8 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
         return Asking(lambda row: Prompt(audio=heard[other[row.id]], system=system))
     if chosen.cascade:
         train = [row for row in corridor.data.utterances if row.split == "train" and row.id in heard]
+        if not train:
+            raise ValueError(f"{chosen.data}: the cascade fits its classifiers on split train, of which no clip is there")
         began = time.monotonic()
         fitted = fit_speakers(train, heard.__getitem__)
         took, weights = time.monotonic() - began, sum(one.weights.numel() for one in fitted.values())

@@ -41,10 +41,10 @@ SIZES = {
         {"age": 600, "gender": 600, "emotion": 1200, "content": 300},
         {"age": 60, "gender": 60, "emotion": 90, "content": 60},
         {"age": 430, "gender": 430, "emotion": 1290, "content": 1040},
-        3, 150, 600,
+        3, 200, 600,
     ),
 }  # fmt: skip
-SIZES["full"] = SIZES["default"]._replace(steps=300, analysed=1200)
+SIZES["full"] = SIZES["default"]._replace(analysed=1200)
 
 STRENGTHS = (0.25, 0.5, 0.75)
 CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
@@ -82,8 +82,18 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
 
     trained = methods(first, last, name)
     say(f"fine-tuning {', '.join(trained)}")
-    lora = settings.Lora(rank=8)  # of the ranks tried, the one that carries over best to new topics (docs/log.md)
-    tune = partial(settings.Finetune, data=data, lora=lora, steps=size.steps, check_every=max(1, size.steps // 3), seed=seed)
+    # Of what was tried (docs/log.md), this carries over best to new topics; right replies about gender differ latest and are learnt last.
+    tune = partial(
+        settings.Finetune,
+        data=data,
+        lora=settings.Lora(rank=8, dropout=0.1),
+        learning_rate=5e-3,
+        mixture={"gender": 2.0},
+        replay=0.2,
+        steps=size.steps,
+        check_every=max(1, size.steps // 3),
+        seed=seed,
+    )
     side_by_side(
         Stage(finetune, tune(out=folder / "tune" / method, name=method, layers=layers, adch=adch))
         for method, (layers, adch) in trained.items()

@@ -33,7 +33,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "probe": Kind(
             "Voice probes", "How well a linear probe reads the voice. Dashed: the same probe given only the words.", ("probe-text-only",)
         ),
-        "intent": Kind("Intent probe", "How well a linear probe reads what is asked."),
+        "intent": Kind(
+            "Intent probe",
+            "How well a linear probe reads what is asked. Dashed: the same probe given only the words.",
+            ("intent-text-only",),
+        ),
         "same-content": Kind(
             "Same content",
             "Cosine of clips that ask the same. Dashed: that ask something else. The gap is the signal.",

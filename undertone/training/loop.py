@@ -71,6 +71,8 @@ def train(
 
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(cpu=encode.model.device.type == "cpu")
+    if schedule.batch_size % accelerator.num_processes:
+        raise ValueError(f"batch_size: {schedule.batch_size} clips do not divide among {accelerator.num_processes} processes")
     wrapped = accelerator.prepare_model(objective, device_placement=False)
     parameters = {name: value for name, value in objective.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(parameters.values(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
