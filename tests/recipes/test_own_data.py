@@ -70,6 +70,16 @@ def test_somebody_elses_audiofolder_is_evaluated(tmp_path: Path, form: str) -> N
 
 
 @both
+def test_a_run_goes_on_with_the_rows_that_it_began_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    data, out = theirs(tmp_path / "theirs", form, SPOKEN[:2]), tmp_path / "run"
+    words = ["evaluate", "--data", str(data), "--out", str(out), *COLUMNS, *MEANING, *SMALL, "--max-new-tokens", "1"]
+    assert main(words) == 0
+    theirs(data, form, SPOKEN[:4])
+    assert main(words) == 2
+    assert str(out) in capsys.readouterr().err
+
+
+@both
 def test_somebody_elses_audiofolder_is_analysed(tmp_path: Path, form: str) -> None:
     data, out = theirs(tmp_path / "theirs", form), tmp_path / "run"
     words = ["analyze", "--data", str(data), "--out", str(out), *COLUMNS, *MEANING, *SMALL]

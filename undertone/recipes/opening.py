@@ -18,7 +18,7 @@ from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
-from undertone.speech.folder import METADATA, Data, load_sound
+from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
 
 
@@ -65,8 +65,7 @@ def _turned_away(clips: int, rejected: Journal) -> None:
 
 def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
     """The run folder of a recipe that asks a model: bound to its settings, and to what its data and its adapter hold."""
-    data = chosen.data / METADATA if chosen.data.is_dir() else chosen.data
-    read = {"data": data, "adapter": (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"}
+    read = {"data": corpora.manifest(chosen.data), "adapter": (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"}
     inputs = {name: sha256(path.read_bytes()).hexdigest() for name, path in read.items() if path.is_file()}
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 

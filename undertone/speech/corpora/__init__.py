@@ -36,11 +36,18 @@ class Found(NamedTuple):
 def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **options: Any) -> Found:
     """Read `path` with reader `name` of `CORPORA` (or my_package.my_module:read) and its `options`; `strict=True` makes the first clip
     that cannot be used an error."""
-    path = path / (METADATA if (path / METADATA).exists() else TABLE) if path.is_dir() else path
+    path = manifest(path)
     rows = list(resolve(CORPORA, name, "corpus")(path, **options))
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
     return Found(Data(path.parent, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
+
+
+def manifest(where: Path) -> Path:
+    """The file that lists the clips: in a folder its metadata, else `where` itself."""
+    if not where.is_dir():
+        return where
+    return where / (TABLE if (where / TABLE).exists() and not (where / METADATA).exists() else METADATA)
 
 
 def is_ours(where: Path) -> bool:
