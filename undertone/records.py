@@ -20,7 +20,7 @@ CONTENT = "content"
 class Row(BaseModel):
     """A frozen row; fields that nobody declared are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 def _said(values: Any) -> Any:

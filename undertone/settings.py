@@ -21,7 +21,6 @@ class Settings(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        use_attribute_docstrings=True,
         protected_namespaces=(),
         allow_inf_nan=False,
         hide_input_in_errors=True,  # what was typed may hold a key
