@@ -31,6 +31,16 @@ def test_missing_adults_are_a_warning() -> None:
     assert any(one.warns and "over-refusal is not known" in one.text for one in found)
 
 
+def test_replies_compared_one_by_one_decide_whether_content_was_lost() -> None:
+    for low, label in ((0.009, "Content lost"), (-0.004, "Content kept")):
+        lost = score("pe-ft", "content", "exact_drop", "all", 0.024).model_copy(update={"low": low, "high": 0.04})
+        noise = "beyond" if low > 0 else "within"
+        assert (
+            f"reply by reply 2.4 % were lost ({100 * low:.1f} to 4.0 %), {noise} the noise".replace("-", "−")
+            in said([*before_and_after(), lost])[label]
+        )
+
+
 def test_a_loss_of_content_is_said() -> None:
     rows = [
         *without(before_and_after(), ("content", "all")),

@@ -112,13 +112,26 @@ def _content(table: Estimates, run: str | None) -> Finding | None:
     old, new = (table.get(Key(one or "", "content", "exact", "all")) for one in (BEFORE, run))
     if old is None or new is None or old.value is None or new.value is None:
         return None
-    same = overlap(old, new)
-    worse = same is False and new.value < old.value
-    verdict = {None: "", True: "; the intervals overlap", False: "; a loss beyond the noise" if worse else "; a gain beyond the noise"}[
-        same
-    ]
+    verdict, worse = _lost(table, run) or _apart(old, new)
     text = f"of the replies that do not depend on the speaker, {percent(old.value)} were right before and {percent(new.value)} after"
     return Finding("Content lost" if worse else "Content kept", f"{text} (n {new.n}){verdict}.", worse)
+
+
+def _lost(table: Estimates, run: str | None) -> tuple[str, bool] | None:
+    """What pairs of replies say of a loss, and whether it is beyond the noise; None where none were compared."""
+    drop = table.get(Key(run or "", "content", "exact_drop", "all"))
+    if drop is None or drop.value is None or drop.low is None or drop.high is None:
+        return None
+    beyond = "beyond the noise" if drop.low > 0 or drop.high < 0 else "within the noise"
+    span = interval("exact_drop", drop.low, drop.high)
+    return f"; reply by reply {shown('exact_drop', drop.value)} were lost ({span}), {beyond}", drop.low > 0
+
+
+def _apart(old: Estimate, new: Estimate) -> tuple[str, bool]:
+    """What two intervals say where the replies were not compared one by one."""
+    worse = overlap(old, new) is False and (new.value or 0) < (old.value or 0)
+    said = {None: "", True: "; the intervals overlap", False: f"; a {'loss' if worse else 'gain'} beyond the noise"}
+    return said[overlap(old, new)], worse
 
 
 def _controls(table: Estimates, run: str | None) -> Finding | None:
