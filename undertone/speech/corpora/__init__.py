@@ -1,16 +1,18 @@
 """One's own data: a reader a format, one a file, and the one table that names them.
 
-A reader takes the path of a manifest, a column map and what cells mean (`clips.Naming`), and yields an `Utterance` for each clip that
-can be used and a `Rejected` for each that cannot; faults of the manifest itself are errors. `file_name` points from the manifest's
-folder to the sound where it lies.
+A reader takes the path of a manifest, how it names things (`clips.Naming`) and the split of rows that name none, and yields a
+`clips.Clip` a row; faults of the manifest itself are errors. The sounds are opened here: each row becomes an `Utterance`, or a `Rejected`
+where its sound cannot be used. `file_name` points from the manifest's folder to the sound where it lies.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 from undertone.lookup import resolve
-from undertone.records import Axis, Rejected, Utterance, unique
+from undertone.records import Axis, Rejected, Split, Utterance, unique
+from undertone.speech.corpora.clips import NAMED, SOUND, Naming, open_clips
 from undertone.speech.folder import DECLARATION, METADATA, Data, check, read_folder
 
 CORPORA = {
@@ -33,11 +35,20 @@ class Found(NamedTuple):
     rejected: list[Rejected]
 
 
-def read_corpus(name: str, path: Path, disjoint: tuple[Axis, ...] = (), **options: Any) -> Found:
-    """Read `path` with reader `name` of `CORPORA` (or my_package.my_module:read) and its `options`; `strict=True` makes the first clip
-    that cannot be used an error."""
-    path = manifest(path)
-    rows = list(resolve(CORPORA, name, "corpus")(path, **options))
+def read_corpus(
+    name: str,
+    path: Path,
+    disjoint: tuple[Axis, ...] = (),
+    columns: Mapping[str, str] = MappingProxyType({}),
+    values: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    split: Split = "train",
+    strict: bool = False,
+) -> Found:
+    """Read `path` with reader `name` of `CORPORA` (or my_package.my_module:read); `strict` makes the first clip that cannot be used an
+    error. `columns` and `values` as in `Naming`; ValueError names an unknown field in them."""
+    path, naming = manifest(path), Naming(columns, values)
+    naming.check((SOUND, *NAMED))
+    rows = list(open_clips(resolve(CORPORA, name, "corpus")(path, naming, split), path, name, split, strict))
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
     return Found(Data(path.parent, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])

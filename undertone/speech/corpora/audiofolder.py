@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from undertone.audio import LONGEST
-from undertone.records import BrokenRow, Rejected, Split, Utterance
-from undertone.speech.corpora.clips import FIELDS, SOUND, Clip, Naming, json_rows, open_clips, said_attributes
+from undertone.records import BrokenRow, Split
+from undertone.speech.corpora.clips import FIELDS, SOUND, Clip, Naming, json_rows, said_attributes
 from undertone.speech.corpora.csv_table import csv_rows
 
 FILE = "file_name"
@@ -16,19 +15,12 @@ SPLITS: Mapping[str, Split] = {"train": "train", "dev": "dev", "validation": "de
 """What a row's folder is called → its split, where no column says it."""
 
 
-def read(
-    path: Path,
-    columns: Mapping[str, str] | None = None,
-    values: Mapping[str, Mapping[str, str]] | None = None,
-    split: Split = "train",
-    strict: bool = False,
-    longest: float = LONGEST,
-) -> Iterator[Utterance | Rejected]:
-    """The rows of `path`, a `metadata.jsonl` or `metadata.csv`; `columns` and `values` as in `Naming`. Columns that nobody asked for are
-    passed over; a row without a split has that of its folder (`train/1.wav`), else `split`. `BrokenRow` names file and line."""
-    naming = Naming.of({SOUND: FILE} | dict(columns or {}), values)
+def read(path: Path, naming: Naming, split: Split) -> Iterator[Clip]:
+    """The rows of `path`, a `metadata.jsonl` or `metadata.csv`. Columns that nobody asked for are passed over; a row without a split has
+    that of its folder (`train/1.wav`), else `split`. `BrokenRow` names file and line."""
+    naming = Naming({SOUND: FILE} | dict(naming.columns), naming.values)
     rows = csv_rows(path, naming.columns.values()) if path.suffix == ".csv" else json_rows(path)
-    return open_clips((_clip(row, where, split) for row, where in naming.rename(rows, path)), path, "audiofolder", split, strict, longest)
+    return (_clip(row, where, split) for row, where in naming.rename(rows, path))
 
 
 def _clip(row: Mapping[str, Any], where: str, split: Split) -> Clip:

@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from undertone import attributes
-from undertone.audio import LONGEST, BadSound, Conversions, read_sound
+from undertone.audio import BadSound, Conversions, read_sound
 from undertone.lookup import suggest
-from undertone.records import BrokenRow, Rejected, Utterance, build, parse_json
+from undertone.records import BrokenRow, Rejected, Split, Utterance, build, parse_json
 
 RATE = 16_000
 """Hz that clips are opened at to see whether they can be; models ask for their own rate later."""
@@ -32,15 +32,11 @@ class Naming(NamedTuple):
     columns: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]]
 
-    @classmethod
-    def of(
-        cls, columns: Mapping[str, str] | None, values: Mapping[str, Mapping[str, str]] | None, known: tuple[str, ...] = (SOUND, *NAMED)
-    ) -> Self:
-        """Checked; ValueError names a field that is not among `known`."""
-        for field in (*(columns or {}), *(values or {})):
+    def check(self, known: tuple[str, ...]) -> None:
+        """ValueError names a field that is not among `known`."""
+        for field in (*self.columns, *self.values):
             if field not in known:
                 raise ValueError(f"column map: unknown field {field!r}{suggest(field, list(known))}; known: {', '.join(known)}")
-        return cls(columns or {}, values or {})
 
     def rename(self, rows: Iterable[tuple[Mapping[str, Any], str]], path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
         """`rows` under our names, in our words, and where each stands; `BrokenRow` where a column that was named is in no row."""
@@ -73,9 +69,7 @@ class Clip(NamedTuple):
     reason: str | None = None
 
 
-def open_clips(
-    clips: Iterable[Clip], manifest: Path, source: str, split: str, strict: bool, longest: float = LONGEST
-) -> Iterator[Utterance | Rejected]:
+def open_clips(clips: Iterable[Clip], manifest: Path, source: str, split: Split, strict: bool) -> Iterator[Utterance | Rejected]:
     """Rows for `clips`; sounds are looked for from the manifest's folder. With `strict`, a clip that cannot be used is a ValueError."""
     counts = Conversions()
     for clip in clips:
@@ -84,7 +78,7 @@ def open_clips(
         try:
             if clip.reason:
                 raise BadSound(manifest.parent / clip.sound, clip.reason)
-            sound = read_sound(manifest.parent / clip.sound, RATE, longest)
+            sound = read_sound(manifest.parent / clip.sound, RATE)
         except BadSound as error:
             if strict:
                 raise ValueError(f"{clip.where}: {clip.sound or 'no sound file'}: {error.reason}") from None

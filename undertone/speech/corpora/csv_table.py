@@ -4,24 +4,14 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from undertone.audio import LONGEST
-from undertone.records import BrokenRow, Rejected, Split, Utterance
-from undertone.speech.corpora.clips import FIELDS, SOUND, Clip, Naming, check_columns, open_clips, said_attributes
+from undertone.records import BrokenRow, Split
+from undertone.speech.corpora.clips import FIELDS, SOUND, Clip, Naming, check_columns, said_attributes
 
 
-def read(
-    path: Path,
-    columns: Mapping[str, str] | None = None,
-    values: Mapping[str, Mapping[str, str]] | None = None,
-    split: Split = "train",
-    strict: bool = False,
-    longest: float = LONGEST,
-) -> Iterator[Utterance | Rejected]:
-    """The rows of `path`; `columns` and `values` as in `Naming`. Empty cells say nothing. `BrokenRow` names file and line of a broken
-    row, or a missing column; ValueError an unknown field."""
-    naming = Naming.of({SOUND: SOUND} | dict(columns or {}), values)
-    rows = naming.rename(csv_rows(path, naming.columns.values()), path)
-    return open_clips((_clip(row, where) for row, where in rows), path, "csv", split, strict, longest)
+def read(path: Path, naming: Naming, split: Split) -> Iterator[Clip]:
+    """The rows of `path`. Empty cells say nothing. `BrokenRow` names file and line of a broken row, or a missing column."""
+    naming = Naming({SOUND: SOUND} | dict(naming.columns), naming.values)
+    return (_clip(row, where) for row, where in naming.rename(csv_rows(path, naming.columns.values()), path))
 
 
 def csv_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[dict[str, str | None], str]]:

@@ -9,25 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from undertone.audio import LONGEST
-from undertone.records import BrokenRow, Rejected, Split, Utterance
-from undertone.speech.corpora.clips import FIELDS, NAMED, Clip, Naming, json_rows, open_clips, said_attributes
+from undertone.records import BrokenRow, Split
+from undertone.speech.corpora.clips import FIELDS, NAMED, Clip, Naming, json_rows, said_attributes
 
 PLACEHOLDER = "<audio>"
 
 
-def read(
-    path: Path,
-    columns: Mapping[str, str] | None = None,
-    values: Mapping[str, Mapping[str, str]] | None = None,
-    split: Split = "train",
-    strict: bool = False,
-    longest: float = LONGEST,
-) -> Iterator[Utterance | Rejected]:
-    """The rows of `path`; `columns` and `values` as in `Naming`; `split` is for rows that name none. `BrokenRow` names file and line of
-    what is no row."""
-    rows = Naming.of(columns, values, NAMED).rename(json_rows(path), path)
-    return open_clips((_clip(row, where) for row, where in rows), path, "messages", split, strict, longest)
+def read(path: Path, naming: Naming, split: Split) -> Iterator[Clip]:
+    """The rows of `path`, whose sounds always stand under `audios`. `BrokenRow` names file and line of what is no row."""
+    naming.check(NAMED)
+    return (_clip(row, where) for row, where in naming.rename(json_rows(path), path))
 
 
 def _clip(row: Mapping[str, Any], where: str) -> Clip:
