@@ -189,6 +189,14 @@ def to_line(row: Row) -> str:
     return json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n"
 
 
+def pairs(rows: Iterable[Utterance]) -> list[list[Utterance]]:
+    """The renderings of each pair together, single ones alone, in order of appearance."""
+    together: dict[str, list[Utterance]] = {}
+    for row in rows:
+        together.setdefault(row.pair or row.id, []).append(row)
+    return list(together.values())
+
+
 def unique(rows: Iterable[Utterance], where: Path) -> list[Utterance]:
     """The rows, once it is sure that no id stands twice."""
     seen: dict[str, Utterance] = {}

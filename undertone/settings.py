@@ -124,7 +124,7 @@ class Model(Settings):
     device: str = ""
     """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
-    """weights in memory; empty: bfloat16 on a GPU that has it, float32 elsewhere"""
+    """weights in memory; empty: bfloat16 where the GPU or CPU is faster with it, float32 elsewhere"""
     system: str = ""
     """system prompt, recorded with every score"""
     batch: int = Field(64, ge=1)

@@ -4,30 +4,31 @@ The weights land in undertone/models/weights as bf16 safetensors, with figures.j
 """
 
 import argparse
-import json
 import os
 from datetime import timedelta
 from pathlib import Path
 
 import clips
+import measure
 import speech
 import text
 import torch
 import torch.distributed as dist
 import tower
 from clips import Pool
-from common import is_known, rank, wait, word_table, world
+from common import ATTENTION, rank, wait, word_table, world
 from transformers import Qwen2ForCausalLM
 
 from undertone.models import tiny
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.run import commit
-from undertone.speech.writers.grammar import Query, all_queries
+from undertone.speech.writers.grammar import Query
 
 
 def fresh_model(seed: int) -> tuple[Qwen2_5Omni, tower.Hearing]:
     """The thinker with random weights and the fixed word table, and the throw-away heads."""
     model = Qwen2_5Omni.tiny(seed)
+    model.module.set_attn_implementation(ATTENTION)
     table = model.module.get_input_embeddings().weight
     table.requires_grad_(False).copy_(word_table(seed, *table.shape))
     model.module.model.visual.requires_grad_(False)
@@ -42,33 +43,24 @@ def adopt_language_model(model: Qwen2_5Omni, folder: Path) -> None:
     model.lm_head.load_state_dict(learnt.lm_head.state_dict())
 
 
-def save(model: Qwen2_5Omni, lm: Path, out: Path, figures: dict[str, object]) -> None:
-    """Ship both checkpoints in bf16, with the figures reached."""
+def save(model: Qwen2_5Omni, lm: Path, out: Path) -> None:
+    """Ship both checkpoints in bf16."""
     thinker, words = out / "undertone-tiny", out / "undertone-tiny-lm"
     model.module.to(torch.bfloat16).save_pretrained(thinker)
     model.tokenizer.save_pretrained(thinker)
     model.extractor.save_pretrained(thinker)
     Qwen2ForCausalLM.from_pretrained(lm, dtype=torch.bfloat16).save_pretrained(words)
     model.tokenizer.save_pretrained(words)
-    (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def speak(work: Path, taught: list[Query], asked: list[Query], old: list[int], new: list[int], count: int, seed: int) -> dict[str, Pool]:
-    """All speech that is needed; the first process makes it, the others wait and open it."""
-
-    def made(name: str, queries: list[Query], some: list[int], speakers: range, clips_wanted: int, draw: int) -> Pool:
-        return clips.make(work / f"{name}.f16", queries, some, speakers, clips_wanted, draw, os.cpu_count() or 1)
-
+def speak(work: Path, taught: list[Query], count: int, seed: int) -> Pool:
+    """The speech to learn from; the first process makes it, the others wait and open it."""
     if rank():
         wait()
-    pools = {
-        "train": made("train", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, count, seed),
-        "known": made("test_known", asked, old, clips.HELD_OUT_SPEAKERS, 1000, 1),
-        "new_combinations": made("test_new", asked, new, clips.HELD_OUT_SPEAKERS, 1000, 2),
-    }
+    made = clips.make(work / "train.f16", taught, list(range(len(taught))), clips.TRAIN_SPEAKERS, count, seed, os.cpu_count() or 1)
     if not rank():
         wait()
-    return pools
+    return made
 
 
 def main() -> None:
@@ -76,8 +68,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/make_tiny"))
     parser.add_argument("--out", type=Path, default=tiny.WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clips", type=int, default=60_000)
-    parser.add_argument("--steps", type=int, nargs=3, default=(3000, 4500, 3000), metavar=("TEXT", "TOWER", "SPEECH"))
+    parser.add_argument("--clips", type=int, default=80_000)
+    parser.add_argument("--steps", type=int, nargs=3, default=(4000, 10_000, 7500), metavar=("TEXT", "TOWER", "SPEECH"))
     parser.add_argument("--batch", type=int, default=16, help="speech clips a step and process")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -85,34 +77,18 @@ def main() -> None:
         dist.init_process_group("gloo", timeout=timedelta(hours=1))
         torch.set_num_threads(1)
 
-    taught, asked = world(), list(all_queries())
-    old = [i for i, query in enumerate(asked) if is_known(query)]
-    new = [i for i, query in enumerate(asked) if not is_known(query)]
-    pools = speak(given.work, taught, asked, old, new, given.clips, given.seed)
-    pool = pools.pop("train")
-    figures: dict[str, object] = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps)}
-
-    if not (given.work / "text.json").exists():
-        reached = text.main(given.work, given.seed, given.steps[0], given.batch)
-        if rank() == 0:
-            (given.work / "text.json").write_text(json.dumps(reached))
-        wait()
-    figures |= json.loads((given.work / "text.json").read_text())
-
+    taught = world()
+    pool = speak(given.work, taught, given.clips, given.seed)
+    text.main(given.work, given.seed, given.steps[0], given.batch)
     model, hearing = fresh_model(given.seed)
     tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
     adopt_language_model(model, given.work / "lm")
-
     speech.main(model, hearing, taught, pool, given.work, given.seed, given.steps[2], given.batch)
-    if rank():
-        return
-    model.module.eval()
-    figures |= tower.probe_scores(model, pool, pools["known"])
-    for name, test in pools.items():
-        figures[f"spoken_{name}_exact"] = speech.spoken_scores(model, asked, test)
-        figures[f"spoken_{name}_noted_exact"] = speech.spoken_scores(model, asked, test, noted=True)
-    save(model, given.work / "lm", given.out, figures)
-    print(json.dumps(figures, indent=2))
+    if rank() == 0:
+        save(model, given.work / "lm", given.out)
+        made = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps), "batch": given.batch}
+        measure.write(given.out, given.work, made)
+    wait()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from common import dice, fit, is_known, rank, word_table, world
+from common import ATTENTION, dice, fit, is_known, rank, wait, word_table, world
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
@@ -119,11 +119,12 @@ def language_model_config(tokens: PreTrainedTokenizerFast) -> Qwen2Config:
     return Qwen2Config(**{name: getattr(text, name) for name in names}, rope_parameters={"rope_type": "default", "rope_theta": 10_000.0})
 
 
-def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
-    """Train, save to `work`/lm, return how often replies are exactly right for noted speakers (unseen combinations of words)."""
+def main(work: Path, seed: int, steps: int, batch: int) -> None:
+    """Train and save to `work`/lm."""
     torch.manual_seed(seed)
     tokens = tiny.tokenizer()
     model = Qwen2ForCausalLM(language_model_config(tokens))
+    model.set_attn_implementation(ATTENTION)
     table = model.get_input_embeddings().weight
     table.requires_grad_(False).copy_(word_table(seed, *table.shape))
     queries = world()
@@ -132,13 +133,16 @@ def main(work: Path, seed: int, steps: int, batch: int) -> dict[str, float]:
         return reply_loss(model, encode(tokens, draw_batch(seed, step, queries, batch)))
 
     fit(model, loss, steps=steps, learning_rate=2e-3, name="text", state=work / "text.safetensors")
-    model.eval()
     if rank() == 0:
         model.save_pretrained(work / "lm")
         tokens.save_pretrained(work / "lm")
+    wait()
+
+
+def unseen_exact(model: Qwen2ForCausalLM, tokens: PreTrainedTokenizerFast, count: int, seed: int = 1) -> float:
+    """How often a turn about unseen combinations of words, noted speakers among them, is answered exactly right."""
     unseen = [query for query in all_queries() if not is_known(query)]
-    rng = random.Random(seed + 1)
-    turns = [draw_turn(rng, unseen) for _ in range(1000)]
+    rng = random.Random(seed)
+    turns = [draw_turn(rng, unseen) for _ in range(count)]
     replies = answer(model, tokens, turns)
-    right = [reply.strip() == turn.reply for reply, turn in zip(replies, turns, strict=True)]
-    return {"text_unseen_exact": sum(right) / len(right)}
+    return sum(reply.strip() == turn.reply for reply, turn in zip(replies, turns, strict=True)) / count

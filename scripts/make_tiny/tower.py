@@ -49,9 +49,8 @@ def token_counts(model: Qwen2_5Omni, chosen: list[Clip]) -> list[int]:
 def words_loss(model: Qwen2_5Omni, hearing: Hearing, heard: Tensor, counts: list[int], texts: list[str]) -> Tensor:
     """CTC of the texts' tokens against the language model's embedding table, per token."""
     table = F.normalize(model.module.get_input_embeddings().weight.detach(), dim=-1)
-    logits = hearing.scale * heard @ table.T
-    logits = logits + hearing.blank * F.one_hot(torch.tensor(model.audio_token_id), len(table))
-    rows = nn.utils.rnn.pad_sequence(list(logits.log_softmax(-1).split(counts)))
+    logits = hearing.scale * nn.utils.rnn.pad_sequence(heard.split(counts)) @ table.T
+    rows = (logits + hearing.blank * F.one_hot(torch.tensor(model.audio_token_id), len(table))).log_softmax(-1)
     targets = [torch.tensor(model.tokenizer.encode(f" {text}")) for text in texts]
     lengths = torch.tensor([len(target) for target in targets])
     return F.ctc_loss(rows, torch.cat(targets), torch.tensor(counts), lengths, blank=model.audio_token_id, zero_infinity=True)

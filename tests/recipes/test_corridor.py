@@ -310,3 +310,10 @@ def test_errors_name_what_to_mend(data: Path, tmp_path: Path, words: tuple[str, 
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_without_a_name_is_called_by_what_was_asked(data: Path, tuned: Path, tmp_path: Path) -> None:
+    for words, name in (((), "vanilla"), (("--adapter", tuned / "adapter"), "tuned")):
+        undertone("evaluate", "--data", data, "--out", tmp_path / name, "--limit", "2", "--bootstrap", "0", *words)
+        assert json.loads((tmp_path / name / "settings.json").read_text())["name"] == name
+        assert {row.run for row in read_rows(tmp_path / name / "scores.jsonl", Score)} == {name}

@@ -29,8 +29,7 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
 
     logging.disable_progress_bar()
     place = choose_device(device)
-    half = place.startswith("cuda") and torch.cuda.is_bf16_supported()
-    number = getattr(torch, dtype) if dtype else torch.bfloat16 if half else torch.float32
+    number = getattr(torch, dtype) if dtype else torch.bfloat16 if has_bfloat16(place) else torch.float32
     checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     try:
@@ -38,7 +37,20 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     except (SafetensorError, JSONDecodeError) as error:
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
+    if place == "cpu" and number == torch.bfloat16:
+        # The fused attention of PyTorch's CPU build has no fast bfloat16 backward: it takes more than half of a training step.
+        opened.module.set_attn_implementation("eager")  # type: ignore[operator]
     return opened
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether `device` multiplies matrices of bfloat16 faster than those of float32."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    known = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def choose_device(asked: str) -> str:

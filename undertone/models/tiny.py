@@ -69,12 +69,12 @@ def feature_extractor() -> "WhisperFeatureExtractor":
 
 
 def config(tokens: "PreTrainedTokenizerFast") -> "Qwen2_5OmniThinkerConfig":
-    """The sizes: language model 8 × 192, audio tower 4 × 160, token ids of `tokens`."""
+    """The sizes: language model 8 × 192, audio tower 4 × 192, token ids of `tokens`."""
     from transformers import Qwen2_5OmniThinkerConfig
 
     ids = {token: tokens.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
     made = Qwen2_5OmniThinkerConfig(
-        audio_config=dict(num_mel_bins=80, encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=640, d_model=160, output_dim=192),
+        audio_config=dict(num_mel_bins=80, encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=768, d_model=192, output_dim=192),
         vision_config=dict(depth=1, hidden_size=16, num_heads=2, intermediate_size=16, out_hidden_size=192, fullatt_block_indexes=[0]),
         text_config=dict(
             vocab_size=len(tokens), hidden_size=192, intermediate_size=512, num_hidden_layers=8, num_attention_heads=6,

@@ -12,7 +12,7 @@ from undertone.evaluation.metrics import suite_of
 from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
 from undertone.recipes.opening import Corridor
-from undertone.records import Utterance
+from undertone.records import Utterance, pairs
 
 
 class Asking(NamedTuple):
@@ -47,12 +47,10 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
 def swapped(rows: Sequence[Utterance], seed: int) -> dict[str, str]:
     """Utterance id → id of the rendering that is played instead: in every second pair of each suite and category, drawn by `seed`, the
     two voices change places."""
-    cells: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
-        cells.setdefault(suite_of(row), {}).setdefault(row.pair or row.id, []).append(row.id)
     rng = random.Random(seed)
     played: dict[str, str] = {}
-    for pairs in cells.values():
-        for i, pair in enumerate(rng.sample(list(pairs.values()), len(pairs))):
-            played |= dict(zip(pair, pair[:: -1 if i % 2 else 1], strict=True))
+    for suite in dict.fromkeys(map(suite_of, rows)):
+        members = pairs(row for row in rows if suite_of(row) == suite)
+        for i, pair in enumerate(rng.sample(members, len(members))):
+            played |= {one.id: other.id for one, other in zip(pair, pair[:: -1 if i % 2 else 1], strict=True)}
     return played

@@ -21,7 +21,8 @@ from undertone.training.lora import load_adapter
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
     metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
-    run = begin(chosen, chosen.name or called(chosen))
+    chosen = chosen.model_copy(update={"name": chosen.name or called(chosen)})
+    run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists():
         return list(read_rows(run.folder / "scores.jsonl", Score))
     judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)

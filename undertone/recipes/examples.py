@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from undertone.records import Judgement, Reply, Utterance, read_rows
+from undertone.records import Judgement, Reply, Utterance, pairs, read_rows
 from undertone.reporting.folder import Example, Source, Voice, source
 from undertone.run import write_rows
 from undertone.speech.corpora import read_data
@@ -53,12 +53,8 @@ def listening(sources: Sequence[Source], per_suite: int = 3) -> Listening:
         return Listening((), f"The data that the evaluations asked is not at {data} any more: there is nothing to listen to.")
     found = read_data(data, table.get("columns", {}), table.get("values", {})).data
     answered = [_answered(name, one.path) for name, one in asked.items()]
-    pairs: dict[str, list[Utterance]] = {}
-    for row in found.utterances:
-        if row.pair and all(row.id in one.replies for one in answered):
-            pairs.setdefault(row.pair, []).append(row)
     kinds: dict[tuple[str, str], list[list[Utterance]]] = {}
-    for rows in pairs.values():
+    for rows in pairs(row for row in found.utterances if all(row.id in one.replies for one in answered)):
         if len(rows) > 1:
             kinds.setdefault((rows[0].suite, rows[0].category), []).append(rows)
     chosen = tuple(_example(rows, found.folder, answered) for some in kinds.values() for rows in some[:per_suite])

@@ -14,7 +14,7 @@ from undertone.audio import BadSound, Conversions, Wave
 from undertone.models import device_name, open_model
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.records import Rejected, Utterance
+from undertone.records import Rejected, Utterance, pairs
 from undertone.run import Journal, Run, open_run
 from undertone.settings import Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
@@ -106,10 +106,7 @@ def read_data(settings: Model, rejected: Journal) -> Data:
 
 def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
     """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
-    groups: dict[str, list[Utterance]] = {}
-    for row in rows:
-        groups.setdefault(row.pair or row.id, []).append(row)
-    members = list(groups.values())
+    members = pairs(rows)
     chosen: list[Utterance] = []
     for i in np.random.default_rng(seed).permutation(len(members)):
         if not limit or len(chosen) + len(members[i]) <= limit:

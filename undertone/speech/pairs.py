@@ -31,7 +31,7 @@ class Planned(NamedTuple):
     contrast: str | None
 
 
-def split_topics(queries: Iterable[Query], seed: int, test: float = 1 / 3, dev: float = 1 / 6) -> dict[str, Split]:
+def split_topics(queries: Iterable[Query], seed: int, test: float = 1 / 4, dev: float = 1 / 12) -> dict[str, Split]:
     """Topic → split. Of each category's topics a share is drawn for test and dev, at least one each where there are three;
     child-safety topics are always test."""
     rng = random.Random(seed)
