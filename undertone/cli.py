@@ -1,8 +1,12 @@
 """The command line: one command a recipe. The only reader of argv; nothing heavy is imported before a recipe runs."""
 
+import io
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from importlib import import_module
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from undertone import settings
@@ -63,7 +67,21 @@ def parse(kind: type[settings.S], words: Sequence[str], command: str) -> tuple[s
     if command == "ask":
         rest = _clip_flag(rest)
     _check_flags(rest, default)
-    return tyro.cli(kind, default=default, args=rest, prog=f"undertone {command}", description=kind.__doc__), dry
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(kind, default=default, args=rest, prog=f"undertone {command}", description=kind.__doc__), dry
+    except SystemExit as end:
+        if end.code:
+            raise settings.BadSetting(_unboxed(said.getvalue())) from None
+        raise
+
+
+def _unboxed(box: str) -> str:
+    """What tyro says in the first part of the box that it draws around an error, in one line, without pydantic's own trimmings."""
+    rows = ["" if set(row) <= set("│─╰╯|+- ") else row.strip("│| ") for row in box.splitlines()[1:]]
+    line = " ".join(takewhile(bool, dropwhile(lambda row: not row, rows))) or box.strip()
+    return re.sub(r"\d+ validation errors? for \w+ (Value error, )?| \[type=.*", "", line)
 
 
 def _check_flags(words: Sequence[str], default: settings.Settings) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from undertone.records import BrokenRow, Utterance
-from undertone.speech.corpora import CORPORA, guess, read_corpus
+from undertone.speech.corpora import CORPORA, guess, read_corpus, read_data
 from undertone.speech.folder import load_wave, read_folder, write_folder
 
 Row = Mapping[str, str]
@@ -121,6 +121,19 @@ def test_conversions_are_warned_of_once(clips: Path, name: str, caplog: pytest.L
     read_corpus(name, WRITERS[name](clips, [_row("a.flac"), _row("d.wav"), _row("e.wav")]))
     said = "of 3 clips 2 were at another rate and 2 in stereo; converted to 16000 Hz mono"
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [said]
+
+
+def test_an_audiofolder_may_keep_its_metadata_in_a_folder_a_split(clips: Path) -> None:
+    for split, text in (("train", "open it"), ("validation", "close it"), ("test", "keep it")):
+        (clips / split).mkdir()
+        (clips / split / "a.flac").write_bytes((clips / "a.flac").read_bytes())
+        (clips / split / "metadata.csv").write_text(f"file_name,text,age\na.flac,{text},child\nnone.flac,{text},child\n")
+    found = read_data(clips, {}, {})
+    assert [(row.split, row.file_name, row.text) for row in found.data.utterances] == [
+        ("train", "train/a.flac", "open it"), ("dev", "validation/a.flac", "close it"), ("test", "test/a.flac", "keep it"),
+    ]  # fmt: skip
+    assert [row.file_name for row in found.rejected] == ["train/none.flac", "validation/none.flac", "test/none.flac"]
+    assert all(len(load_wave(found.data, row, RATE)) for row in found.data.utterances)
 
 
 def test_our_own_folder_is_read_as_it_was_written(clips: Path, utterance: Callable[..., Utterance]) -> None:

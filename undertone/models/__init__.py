@@ -48,7 +48,7 @@ def has_bfloat16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     known = torch.cpu.get_capabilities() if device == "cpu" else {}
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 

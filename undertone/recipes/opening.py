@@ -65,8 +65,10 @@ def _turned_away(clips: int, rejected: Journal) -> None:
 
 def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
     """The run folder of a recipe that asks a model: bound to its settings, and to what its data and its adapter hold."""
-    read = {"data": corpora.manifest(chosen.data), "adapter": (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"}
-    inputs = {name: sha256(path.read_bytes()).hexdigest() for name, path in read.items() if path.is_file()}
+    adapter = (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"
+    read = {"data": corpora.manifests(chosen.data), "adapter": [adapter]}
+    found = {name: [path.read_bytes() for path in paths if path.is_file()] for name, paths in read.items()}
+    inputs = {name: sha256(b"".join(contents)).hexdigest() for name, contents in found.items() if contents}
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from undertone.lookup import resolve
 from undertone.records import Axis, Rejected, Split, Utterance, unique
+from undertone.speech.corpora.audiofolder import SPLITS
 from undertone.speech.corpora.clips import NAMED, SOUND, Naming, open_clips
 from undertone.speech.folder import DECLARATION, METADATA, Data, check, read_folder
 
@@ -46,24 +47,31 @@ def read_corpus(
 ) -> Found:
     """Read `path` with reader `name` of `CORPORA` (or my_package.my_module:read); `strict` makes the first clip that cannot be used an
     error. `columns` and `values` as in `Naming`; ValueError names an unknown field in them."""
-    path, naming = manifest(path), Naming(columns, values)
+    naming, folder = Naming(columns, values), path if path.is_dir() else path.parent
     naming.check((SOUND, *NAMED))
-    rows = list(open_clips(resolve(CORPORA, name, "corpus")(path, naming, split), path, name, split, strict))
+    read, rows = resolve(CORPORA, name, "corpus"), list[Utterance | Rejected]()
+    for listed in manifests(path):
+        here = split if listed.parent == folder else SPLITS[listed.parent.name]
+        rows += open_clips(read(listed, naming, here), listed, folder, name, here, strict)
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
     check(utterances, disjoint, path)
-    return Found(Data(path.parent, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
+    return Found(Data(folder, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
 
 
-def manifest(where: Path) -> Path:
-    """The file that lists the clips: in a folder its metadata, else `where` itself."""
+def manifests(where: Path) -> list[Path]:
+    """The files that list the clips: in a folder its metadata or, where it has none, that of its folders train, dev, test …; else `where`
+    itself."""
     if not where.is_dir():
-        return where
-    return where / (TABLE if (where / TABLE).exists() and not (where / METADATA).exists() else METADATA)
+        return [where]
+    folders = [where, *(where / name for name in SPLITS)]
+    found = [folder / (METADATA if (folder / METADATA).exists() else TABLE) for folder in folders]
+    found = [path for path in found if path.exists()]
+    return found[:1] if found and found[0].parent == where else found or [where / METADATA]
 
 
 def is_ours(where: Path) -> bool:
     """Whether `where` is a data folder of undertone's (or should be one, for nothing is there), not data of one's own."""
-    own = (where / METADATA).exists() or (where / TABLE).exists() if where.is_dir() else bool(where.suffix)
+    own = any(path.exists() for path in manifests(where)) if where.is_dir() else bool(where.suffix)
     return (where / DECLARATION).exists() or not own
 
 

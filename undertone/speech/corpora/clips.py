@@ -69,12 +69,15 @@ class Clip(NamedTuple):
     reason: str | None = None
 
 
-def open_clips(clips: Iterable[Clip], manifest: Path, source: str, split: Split, strict: bool) -> Iterator[Utterance | Rejected]:
-    """Rows for `clips`; sounds are looked for from the manifest's folder. With `strict`, a clip that cannot be used is a ValueError."""
-    counts = Conversions()
+def open_clips(
+    clips: Iterable[Clip], manifest: Path, folder: Path, source: str, split: Split, strict: bool
+) -> Iterator[Utterance | Rejected]:
+    """Rows for `clips`; sounds are looked for from the manifest's folder and named from `folder`. With `strict`, a clip that cannot be used
+    is a ValueError."""
+    counts, below = Conversions(), manifest.parent.relative_to(folder)
     for clip in clips:
         # Built before the sound is opened: faults of the manifest must not hide behind a bad file.
-        row = build(Utterance, _fields(clip, source, split), clip.where)
+        row = build(Utterance, _fields(clip, source, split) | {"file_name": clip.sound and str(below / clip.sound)}, clip.where)
         try:
             if clip.reason:
                 raise BadSound(manifest.parent / clip.sound, clip.reason)
@@ -82,7 +85,7 @@ def open_clips(clips: Iterable[Clip], manifest: Path, source: str, split: Split,
         except BadSound as error:
             if strict:
                 raise ValueError(f"{clip.where}: {clip.sound or 'no sound file'}: {error.reason}") from None
-            yield Rejected(id=row.id, file_name=clip.sound, reason=error.reason)
+            yield Rejected(id=row.id, file_name=row.file_name, reason=error.reason)
             continue
         counts.add(sound)
         yield row.model_copy(update={"seconds": sound.seconds})
@@ -93,7 +96,7 @@ def _fields(clip: Clip, source: str, split: str) -> dict[str, Any]:
     said = {name: value for name, value in clip.fields.items() if value is not None}
     said |= {name: str(said[name]) for name in ("id", "speaker", "pair") if isinstance(said.get(name), int)}
     unsaid = {"id": _id(source, clip), "text": "", "speaker": "unknown", "source": source, "split": split, "attributes": {}}
-    return unsaid | said | {"file_name": clip.sound, "seconds": 0.0}
+    return unsaid | said | {"seconds": 0.0}
 
 
 def json_rows(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
