@@ -55,6 +55,7 @@ def clips(tmp_path: Path) -> Path:
     (folder / "text.wav").write_text("these are words, not samples\n" * 40)
     (folder / "corrupt.flac").write_bytes((folder / "a.flac").read_bytes()[:3000])
     soundfile.write(folder / "zero-length.wav", np.zeros(0), RATE)
+    soundfile.write(folder / "click.wav", tone(seconds=0.02), RATE)
     soundfile.write(folder / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
     soundfile.write(folder / "ten-minutes.wav", np.zeros(600 * 4000, np.int16), 4000)
     return folder
@@ -66,6 +67,7 @@ BAD_FILES = {
     "text.wav": "is no sound file",
     "corrupt.flac": "corrupt",
     "zero-length.wav": "holds no samples",
+    "click.wav": "lasts 20 ms, too short",
     "nan.wav": "NaN",
     "ten-minutes.wav": "the limit is 300 s",
 }

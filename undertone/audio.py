@@ -17,8 +17,8 @@ from undertone.run import write_atomic
 
 Wave = NDArray[np.float32]
 
-LONGEST = 300.0
-"""Seconds: what the widest audio front ends take in one piece."""
+SHORTEST, LONGEST = 0.05, 300.0
+"""Seconds: less makes no audio token, more is what no audio front end takes in one piece."""
 
 _RATES = range(4_000, 768_001)
 _BLOCK = 1 << 16
@@ -76,15 +76,15 @@ class Conversions:
 
 def read_sound(source: Path | BinaryIO, rate: int, longest: float = LONGEST, where: str = "") -> Sound:
     """The sound of a file, or of the bytes of one, at `rate` Hz, channels averaged. `BadSound` begins with `where` (empty: the file's name)
-    where it is missing, empty, no audio, corrupt, without samples, not finite, or longer than `longest` seconds."""
+    where it is missing, empty, no audio, corrupt, without samples, not finite, or shorter or longer than an utterance may be."""
     name = where or (source if isinstance(source, Path) else "bytes")
     wave, own_rate, channels = _decode(source, name, longest)
     if not np.isfinite(wave).all():
         raise BadSound(name, "holds samples that are NaN or infinite")
     if own_rate != rate:
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
-    if not len(wave):
-        raise BadSound(name, "holds no samples")
+    if len(wave) < SHORTEST * rate:
+        raise BadSound(name, f"lasts {1000 * len(wave) / rate:.0f} ms, too short to be heard" if len(wave) else "holds no samples")
     return Sound(wave, rate, own_rate != rate, channels > 1)
 
 

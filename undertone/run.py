@@ -60,7 +60,19 @@ def _results(folder: Path) -> set[str]:
 
 
 IMMATERIAL = frozenset(
-    {"device", "batch", "workers", "strict", "concurrency", "attempts", "timeout", "max_tokens_spent", "base_url", "key_variable"}
+    {
+        "device",
+        "batch",
+        "workers",
+        "strict",
+        "features",
+        "concurrency",
+        "attempts",
+        "timeout",
+        "max_tokens_spent",
+        "base_url",
+        "key_variable",
+    }
 )
 """Settings that change how the work is done, not what comes of it: a run may go on with others."""
 
@@ -118,7 +130,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _naming(path), beside.open("wb") as file:
+        with naming(path), beside.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -128,7 +140,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
+    """An OSError while this is open names `path`."""
     try:
         yield
     except OSError as error:
@@ -161,7 +174,7 @@ class Journal:
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on the disk when this returns."""
         lines = "".join(to_line(row) for row in rows).encode()
-        with _naming(self.path), self.path.open("ab", buffering=0) as file:
+        with naming(self.path), self.path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
                 while lines:

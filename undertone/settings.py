@@ -135,6 +135,8 @@ class Model(Settings):
     """of one's own data: field = column, e.g. audio = wav, age = age_group"""
     values: dict[str, dict[str, str]] = {**{name: {} for name in ATTRIBUTES}, "split": {}}
     """of one's own data, per field: what cells say = what we call it, e.g. gender: F = female"""
+    features: Path | None = None
+    """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
     strict: bool = False
     """treat the first clip that cannot be used as an error"""
 

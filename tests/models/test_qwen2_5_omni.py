@@ -25,7 +25,10 @@ def save(model: Qwen2_5Omni, folder: Path) -> Path:
 
 
 def as_on_the_hub(folder: Path) -> Path:
-    """The same weights as part of a whole Qwen2.5-Omni."""
+    """The same weights as part of a whole Qwen2.5-Omni, whose chat template lies where only a processor looks for it."""
+    template = folder / "chat_template.jinja"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template.read_text()}))
+    template.unlink()
     tensors = load_file(folder / "model.safetensors")
     whole = {f"thinker.{name}": value for name, value in tensors.items()} | {"talker.model.norm.weight": torch.ones(4)}
     save_file(whole, folder / "model.safetensors", {"format": "pt"})
@@ -48,6 +51,14 @@ def test_tensors_named_thinker_open_to_the_same_model(tmp_path: Path) -> None:
     assert logits(alone).equal(logits(model))
     assert logits(hub).equal(logits(model))
     assert not hasattr(hub.module, "talker")
+    assert hub.tokenizer.chat_template == alone.tokenizer.chat_template
+
+
+def test_a_checkpoint_without_a_chat_template_is_refused(tmp_path: Path) -> None:
+    folder = save(Qwen2_5Omni.tiny(), tmp_path)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="no chat template"):
+        open_model(str(folder))
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:

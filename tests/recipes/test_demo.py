@@ -7,7 +7,8 @@ import pytest
 
 from undertone.attributes import ATTRIBUTES
 from undertone.cli import main
-from undertone.recipes.demo import CONTROLS, SIZES, collect, demo, methods
+from undertone.recipes.demo import CONTROLS, collect, demo, methods
+from undertone.recipes.sizes import SIZES
 from undertone.records import CONTENT, Score, read_rows
 from undertone.reporting.controls import MEANINGS
 from undertone.run import write_rows
@@ -84,6 +85,8 @@ def test_the_small_demo_from_speech_to_report(tmp_path: Path) -> None:
     share = (last - first + 1) / 8
     every, chosen = (cells[run, "cost", "trainable_parameters", "all"].value for run in ("all-layer", "pe-ft"))
     assert chosen == pytest.approx(share * every)  # type: ignore[operator]
+    assert 0 < cells["demo", "cost", "seconds", "whole"].value < 600  # type: ignore[operator]
+    assert 2e8 < cells["demo", "cost", "peak_bytes", "whole"].value < 4e9  # type: ignore[operator]
     page = (tmp_path / "report.html").read_text()
     assert page.count("<audio") >= 12
     assert "No layers.jsonl" not in page

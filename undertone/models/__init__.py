@@ -1,6 +1,7 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
 import os
+from hashlib import sha256
 from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,10 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     from safetensors import SafetensorError
     from transformers.utils import logging
 
-    from undertone.models.tiny import WEIGHTS
-
     logging.disable_progress_bar()
     place = choose_device(device)
     number = getattr(torch, dtype) if dtype else torch.bfloat16 if has_bfloat16(place) else torch.float32
-    checkpoint: str | Path = WEIGHTS / EMBEDDED if name == EMBEDDED else name
+    checkpoint = _place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     try:
         opened: SpeechLM = kind.load(checkpoint, place, number)
@@ -41,6 +40,24 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
         # The fused attention of PyTorch's CPU build has no fast bfloat16 backward: it takes more than half of a training step.
         opened.module.set_attn_implementation("eager")  # type: ignore[operator]
     return opened
+
+
+def _place(name: str) -> str | Path:
+    """The embedded model's folder, or `name` itself."""
+    from undertone.models.tiny import WEIGHTS
+
+    return WEIGHTS / EMBEDDED if name == EMBEDDED else name
+
+
+def weights_hash(name: str, read_up_to: int = 1 << 26) -> str:
+    """Changes with the weights of the model called `name`: a hash of their content or, of more than `read_up_to` bytes, of names, sizes and
+    times; empty for a name on the hub, whose revision is the hub's to keep."""
+    files = sorted(Path(_place(name)).glob("*.safetensors"))
+    digest, small = sha256(), sum(path.stat().st_size for path in files) <= read_up_to
+    for path in files:
+        stat = path.stat()
+        digest.update(path.read_bytes() if small else f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest() if files else ""
 
 
 def has_bfloat16(device: str) -> bool:

@@ -1,5 +1,6 @@
 """The contract of a model family, and the few things that are the same for all: padding, splicing audio in, scoring, generating."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,6 +71,16 @@ class Asked(NamedTuple):
     last: Tensor
     cache: Any
     mask: Tensor
+
+
+def processor_template(checkpoint: str | Path) -> str:
+    """The chat template that a checkpoint keeps for its processor alone (`chat_template.json`); ValueError where it has none."""
+    from transformers.utils import cached_file
+
+    path = cached_file(str(checkpoint), "chat_template.json", _raise_exceptions_for_missing_entries=False)
+    if path is None:
+        raise ValueError(f"model {checkpoint}: no chat template, neither with the tokenizer nor in chat_template.json")
+    return str(json.loads(Path(path).read_text(encoding="utf-8"))["chat_template"])
 
 
 class SpeechLM(ABC):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from undertone.models.base import Batch, LayerRef, SpeechLM
+from undertone.models.base import Batch, LayerRef, SpeechLM, processor_template
 
 if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
@@ -39,7 +39,9 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
             raise ValueError(
                 f"model {checkpoint}: the checkpoint is not whole, {len(found['missing_keys'])} weights are missing ({some} …)"
             )
-        return cls(module.to(device), AutoTokenizer.from_pretrained(checkpoint), WhisperFeatureExtractor.from_pretrained(checkpoint))
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer.chat_template = tokenizer.chat_template or processor_template(checkpoint)
+        return cls(module.to(device), tokenizer, WhisperFeatureExtractor.from_pretrained(checkpoint))
 
     @classmethod
     def tiny(cls, seed: int = 0) -> Self:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from undertone import settings
-from undertone.audio import read_sound
+from undertone.audio import Conversions, read_sound
 from undertone.models import open_model
 from undertone.models.base import Prompt
 from undertone.training.lora import load_adapter
@@ -14,7 +14,9 @@ def ask(chosen: settings.Ask) -> dict[str, str]:
     if not chosen.clip:
         raise ValueError("clip: name a sound file, as in undertone ask clip.wav")
     model = open_model(chosen.model, chosen.family, chosen.device, chosen.dtype)
-    prompt = Prompt(audio=read_sound(Path(chosen.clip), model.sample_rate).wave, system=chosen.system)
+    counts = Conversions()
+    prompt = Prompt(audio=counts.add(read_sound(Path(chosen.clip), model.sample_rate)), system=chosen.system)
+    counts.warn(Path(chosen.clip), model.sample_rate)
     replies = {"before": model.reply([prompt], chosen.max_new_tokens)[0]}
     if chosen.adapter is not None:
         load_adapter(model, chosen.adapter)

@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from undertone import settings
 from undertone.models import device_name
@@ -13,38 +12,11 @@ from undertone.recipes.evaluate import evaluate
 from undertone.recipes.examples import write_examples
 from undertone.recipes.finetune import finetune
 from undertone.recipes.report import report
-from undertone.recipes.stages import Stage, listen, say, side_by_side
+from undertone.recipes.sizes import SIZES, Size
+from undertone.recipes.stages import Stage, Watch, listen, say, side_by_side
 from undertone.recipes.synthesize import synthesize
 from undertone.records import LayerScore, Score, read_rows
 from undertone.run import open_run, write_atomic, write_rows
-
-
-class Size(NamedTuple):
-    """How much of everything: clips, fine-tuning steps, and clips that are analysed."""
-
-    train: dict[str, int]
-    dev: dict[str, int]
-    test: dict[str, int]
-    safety_speakers: int
-    steps: int
-    analysed: int
-
-
-SIZES = {
-    "small": Size(
-        {"age": 160, "gender": 160, "emotion": 240, "content": 80},
-        {"age": 20, "gender": 20, "emotion": 30, "content": 10},
-        {"age": 40, "gender": 40, "emotion": 60, "content": 40},
-        1, 30, 200,
-    ),
-    "default": Size(
-        {"age": 600, "gender": 600, "emotion": 1200, "content": 300},
-        {"age": 60, "gender": 60, "emotion": 90, "content": 60},
-        {"age": 430, "gender": 430, "emotion": 1290, "content": 1040},
-        3, 200, 600,
-    ),
-}  # fmt: skip
-SIZES["full"] = SIZES["default"]._replace(analysed=1200)
 
 STRENGTHS = (0.25, 0.5, 0.75)
 CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
@@ -55,11 +27,14 @@ CONTROLLED = 240
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
     run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
-    seeds = range(chosen.seed, chosen.seed + (3 if chosen.size == "full" else 1))
+    size = SIZES[chosen.size]
+    seeds = range(chosen.seed, chosen.seed + size.seeds)
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
-    for folder, seed in zip(folders, seeds, strict=True):
-        corridor(folder, SIZES[chosen.size], seed, chosen.size)
-    write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)])
+    with Watch(run.folder / "watch.json") as watch:
+        for folder, seed in zip(folders, seeds, strict=True):
+            corridor(folder, size, seed, chosen.size)
+    took = [run.score("cost", name, "whole", value, 1) for name, value in watch.seen._asdict().items()]
+    write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)] + took)
     write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
     write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
     write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])

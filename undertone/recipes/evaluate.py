@@ -1,7 +1,9 @@
 """`undertone evaluate`: ask every test clip, judge every reply, and score with intervals clustered by text (METHOD A.5)."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation import METRICS
@@ -13,17 +15,18 @@ from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.recipes.asking import Asking, prompting
 from undertone.recipes.opening import Corridor, begin, open_corridor, require, sample
-from undertone.records import CONTENT, Reply, Score, Utterance, read_rows
+from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 from undertone.training.lora import load_adapter
 
 
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
-    """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply."""
+    """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and one whose judge gave no
+    verdict on some asks for those again."""
     metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
     chosen = chosen.model_copy(update={"name": chosen.name or called(chosen)})
     run = begin(chosen, chosen.name)
-    if (run.folder / "scores.jsonl").exists():
+    if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
         return list(read_rows(run.folder / "scores.jsonl", Score))
     judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
@@ -44,7 +47,17 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in asked if row.judgement])
     scores = [*scored(chosen, run, metrics, asked), *lost(chosen, run, before, asked), *cost(chosen, run, asked, asking)]
     write_rows(run.folder / "scores.jsonl", scores)
+    if missing_verdicts := unscored(run.folder):
+        logging.getLogger(__name__).warning(
+            "%d of %d replies are unscored (%s); the same command asks for them again",
+            len(missing_verdicts), len(asked), missing_verdicts[0].reason,
+        )  # fmt: skip
     return scores
+
+
+def unscored(folder: Path) -> list[Judgement]:
+    """The replies of a run on which there is no verdict."""
+    return [row for row in read_rows(folder / "judgements.jsonl", Judgement) if row.value is None]
 
 
 def called(chosen: settings.Evaluate) -> str:

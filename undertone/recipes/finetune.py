@@ -12,10 +12,10 @@ from undertone import settings
 from undertone.progress import bar
 from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Utterance
-from undertone.run import write_rows
+from undertone.run import naming, write_rows
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder, Schedule, is_main, train, validate
-from undertone.training.lora import adapt, choose_layers
+from undertone.training.lora import adapt, choose_layers, save_adapter
 from undertone.training.objectives import PeFt
 
 LEVELS = ("category", "attribute")
@@ -54,7 +54,7 @@ def finetune(chosen: settings.Finetune) -> Path:
     )
     if not is_main():  # of several processes, one writes
         return adapter
-    adapted.save_pretrained(adapter)
+    save_adapter(adapted, adapter)
 
     details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
     weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
@@ -99,8 +99,9 @@ def tensorboard(folder: Path) -> Callable[[Mapping[str, float], int], None]:
     writer = SummaryWriter(folder)  # type: ignore[no-untyped-call]
 
     def log(values: Mapping[str, float], step: int) -> None:
-        for name, value in values.items():
-            writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+        with naming(folder):
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            writer.flush()  # type: ignore[no-untyped-call]
 
     return log

@@ -11,7 +11,7 @@ import numpy as np
 
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Conversions, Wave
-from undertone.models import device_name, open_model
+from undertone.models import device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance, pairs
@@ -64,11 +64,16 @@ def _turned_away(clips: int, rejected: Journal) -> None:
 
 
 def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
-    """The run folder of a recipe that asks a model: bound to its settings, and to what its data and its adapter hold."""
-    adapter = (getattr(chosen, "adapter", None) or Path()) / "adapter_model.safetensors"
-    read = {"data": corpora.manifests(chosen.data), "adapter": [adapter]}
+    """The run folder of a recipe that asks a model: bound to its settings, and to what model, data, adapter and earlier replies hold."""
+    adapter, against = getattr(chosen, "adapter", None) or Path(), getattr(chosen, "against", None) or Path()
+    read = {
+        "data": corpora.manifests(chosen.data),
+        "adapter": [adapter / "adapter_model.safetensors"],
+        "against": [against / "replies.jsonl"],
+    }
     found = {name: [path.read_bytes() for path in paths if path.is_file()] for name, paths in read.items()}
     inputs = {name: sha256(b"".join(contents)).hexdigest() for name, contents in found.items() if contents}
+    inputs |= {"model": weights} if (weights := weights_hash(chosen.model)) else {}
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 
 
@@ -77,7 +82,7 @@ def open_corridor(settings: Model, folder: Path) -> Corridor:
     rejected = Journal(folder / "rejected.jsonl")
     data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
-    store = FeatureStore(data.folder / ".features", model, partial(_sound_key, data.folder))
+    store = FeatureStore(settings.features or data.folder / ".features", model, partial(_sound_key, data.folder))
     return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data))
 
 

@@ -17,6 +17,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "random-layers": ("Random layers", "LoRA in as many layers, drawn at random"),
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),
         "pe-ft": ("PE-FT", "LoRA in the chosen layers, trained with the auxiliary head (ADCH)"),
+        "demo": ("Whole demo", "everything that the demo did, after installation"),
     }
 )
 """Runs in the order of the tables: name → label, what it is."""

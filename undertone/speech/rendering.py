@@ -1,9 +1,8 @@
 """Planned renderings → clips on disk, all cores busy."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from undertone.records import CONTENT, Rejected, Utterance
 from undertone.speech.filters import pair_reason, reason_to_reject
 from undertone.speech.pairs import Planned, identity, utterance
 from undertone.speech.synthesisers.base import Synthesiser
+from undertone.workers import processes
 
 Job = Sequence[Planned]
 """The renderings of one pair, or a single one: they are kept or turned away together."""
@@ -39,9 +39,7 @@ def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, w
         yield from _threaded(work, speaker, folder, workers or 8)
         return
     count = workers or os.cpu_count() or 1
-    # Spawned, not forked: the parent may hold threads of torch, and the synthesiser's C library must start fresh.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(make, folder)) as pool:
+    with processes(count, _start, make, folder) as pool:
         yield from pool.map(_render, work, chunksize=max(1, min(32, len(work) // (4 * count))))
 
 

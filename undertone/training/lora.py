@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,19 +64,39 @@ def adapted_modules(adapted: Any) -> list[str]:
     return [name for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
 
 
+def save_adapter(adapted: Any, folder: Path) -> None:
+    """Write the adapter in PEFT's own format, whole or not at all; OSError names the folder."""
+    from safetensors import SafetensorError
+
+    beside = folder.with_name(f".{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        adapted.save_pretrained(beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    except (SafetensorError, OSError) as error:
+        raise OSError(f"{folder}: cannot write, the training state is kept: {getattr(error, 'strerror', '') or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def load_adapter(model: SpeechLM, folder: Path, strength: float = 1.0) -> Any:
-    """Put a saved adapter on the model, scaled by `strength`; RuntimeError where it would change nothing."""
+    """Put a saved adapter on the model, scaled by `strength`; an error names the folder where it is not whole or not this model's."""
     from peft import PeftModel
     from peft.tuners.lora import LoraLayer
     from peft.utils import get_peft_model_state_dict, load_peft_weights
     from safetensors import SafetensorError
 
-    if not (folder / "adapter_config.json").exists():
-        raise FileNotFoundError(f"{folder}: no adapter_config.json; name the folder that undertone finetune wrote (OUT/adapter)")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder}: no {name}; name the folder that undertone finetune wrote (OUT/adapter)")
     try:
         adapted = PeftModel.from_pretrained(model.module, folder)  # type: ignore[arg-type]
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
         raise OSError(f"{folder}: no whole adapter ({error}); fine-tune again or copy it again") from None
+    except (ValueError, RuntimeError, TypeError) as error:
+        said = " ".join(str(error).split())
+        raise RuntimeError(f"{folder}: does not fit this model; it belongs to another one, or its two files do ({said[:200]})") from None
     # PEFT only warns where names do not match, and leaves the model as it was.
     here, there = get_peft_model_state_dict(adapted).keys(), load_peft_weights(str(folder), device="cpu").keys()
     if here != there:

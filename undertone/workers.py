@@ -1,0 +1,31 @@
+"""Worker processes that end with whoever started them, even where that one is killed."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import Any
+
+
+def processes(count: int, start: Callable[..., None], *arguments: Any) -> ProcessPoolExecutor:
+    """A pool of `count` fresh processes; each calls `start(*arguments)` first.
+
+    Spawned, not forked: the parent may hold threads of torch, and the synthesiser's C library must start fresh.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(start, arguments))
+
+
+def _begin(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """A pool's workers outlive a killed parent and go on writing into folders that the next run writes into as well."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
