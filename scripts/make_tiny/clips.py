@@ -8,6 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
+from common import processes, rank
 from text import draw_voice
 from transformers import WhisperFeatureExtractor
 
@@ -64,6 +65,15 @@ def make(path: Path, queries: list[Query], indices: list[int], speakers: range, 
         index.write_text(json.dumps(clips))
     clips = [Clip(*row) for row in json.loads(index.read_text())]
     return Pool(clips, np.memmap(path, np.float16, "r").reshape(-1, 80))
+
+
+def draw(pool: Pool, seed: int, step: int, batch: int, together: int = 4) -> list[Clip]:
+    """The `batch` clips of a step for this process. Those of a few steps are drawn `together`, sorted and dealt out: clips of a batch are
+    about equally long, and no process waits for another."""
+    rng, size = Random(f"{seed} {step // together}"), batch * processes()
+    drawn = sorted(rng.sample(pool.clips, together * size), key=lambda clip: clip.frames)
+    i = rng.sample(range(together), together)[step % together]
+    return drawn[i * size : (i + 1) * size][rank() :: processes()]
 
 
 def frames(pool: Pool, clip: Clip) -> np.ndarray:

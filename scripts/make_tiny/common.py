@@ -48,7 +48,7 @@ def fit(
     every 250 steps; a run that was killed goes on from there."""
     named = {key: value for key, value in modules.named_parameters() if value.requires_grad}
     chosen = list(named.values())
-    optimizer = torch.optim.AdamW(chosen, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(chosen, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / warm, (steps - i) / (steps - warm)))
     done = checkpoint.load(state, named, optimizer).step if state.exists() else 0
@@ -85,6 +85,11 @@ def dice(seed: int, step: int) -> random.Random:
 def rank() -> int:
     """Number of this process; 0 where there is one."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def wait() -> None:

@@ -7,6 +7,7 @@ The objectives of steps 1 and 2 stay in the mixture, so that neither notes nor v
 import random
 from pathlib import Path
 
+import clips
 import torch
 from clips import Clip, Pool
 from common import dice, fit
@@ -32,8 +33,7 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
     parts: list[float] = []
 
     def loss(step: int) -> Tensor:
-        rng = dice(seed, step)
-        chosen = rng.sample(pool.clips, batch)
+        rng, chosen = dice(seed, step), clips.draw(pool, seed, step, batch)
         words, voice, heard, counts = hear(model, hearing, queries, pool, chosen)
         spoken = spoken_loss(model, rng, queries, chosen, heard, counts)
         written = written_loss(model, encode(model.tokenizer, draw_batch(seed, step, queries, batch // 2)))

@@ -13,7 +13,7 @@ import clips
 import numpy as np
 import torch
 from clips import Clip, Pool, prosody
-from common import dice, fit
+from common import fit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -126,7 +126,7 @@ def main(model: Qwen2_5Omni, hearing: Hearing, queries: list[Query], pool: Pool,
     both = nn.ModuleDict({"tower": model.module.model.audio_tower, "hearing": hearing})
 
     def loss(step: int) -> Tensor:
-        words, voice, *_ = hear(model, hearing, queries, pool, dice(seed, step).sample(pool.clips, batch))
+        words, voice, *_ = hear(model, hearing, queries, pool, clips.draw(pool, seed, step, batch))
         parts[:] = [words.item(), voice.item()]
         return words + voice
 
