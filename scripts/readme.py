@@ -2,21 +2,34 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 HOME = Path(__file__).parent.parent
-SKIPPED = {"__init__.py"}
+SHOWN = ("undertone/**/*.py", "scripts/**/*.py", "configs/**/*.toml", "examples/*.py", "docs/**/*.md")
+"""What the tree lists; tests/ mirrors the package."""
 
 
-def tree(package: Path) -> str:
-    """Every module of `package` with the first sentence of its docstring."""
+def tree(home: Path) -> str:
+    """Every file that git keeps of `SHOWN` and that says what it is, with its first sentence."""
+    kept = subprocess.run(["git", "ls-files"], cwd=home, capture_output=True, text=True, check=True).stdout.splitlines()
     lines = []
-    for path in sorted(package.rglob("*.py"), key=lambda path: (len(path.relative_to(package).parts) > 1, path)):
-        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        if said and path.name not in SKIPPED:
-            name = str(path.relative_to(package.parent))
-            lines.append(f"{name:<52} {first_sentence(said)}")
+    for pattern in SHOWN:
+        found = [path for path in sorted(home.glob(pattern)) if str(path.relative_to(home)) in kept and path.name != "__init__.py"]
+        for path in sorted(found, key=lambda path: (len(path.relative_to(home).parts) > 2, path)):
+            if said := first_sentence(opening(path)):
+                lines.append(f"{path.relative_to(home)!s:<52} {said}")
     return "\n".join(lines)
+
+
+def opening(path: Path) -> str:
+    """What a file says of itself: the docstring of a module, the first comment of a settings file, a page's text below its heading."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return ast.get_docstring(ast.parse(text)) or ""
+    if path.suffix == ".toml":
+        return "\n".join(line.removeprefix("# ") for line in text.split("\n\n")[0].splitlines() if line.startswith("#"))
+    return next((part for part in text.split("\n\n") if not part.startswith("#")), "")
 
 
 def first_sentence(text: str) -> str:
@@ -33,4 +46,4 @@ def fill(readme: str, mark: str, text: str) -> str:
 
 if __name__ == "__main__":
     page = HOME / "README.md"
-    page.write_text(fill(page.read_text(encoding="utf-8"), "tree", tree(HOME / "undertone")), encoding="utf-8")
+    page.write_text(fill(page.read_text(encoding="utf-8"), "tree", tree(HOME)), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The demo: its sizes are big enough for what they should show, its methods differ in one thing each, and all scores are gathered."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,8 @@ def test_evaluations_and_costs_are_gathered_under_their_methods(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_small_demo_from_speech_to_report(tmp_path: Path) -> None:
+    """In the folder UNDERTONE_DEMO, where one is named: of a demo that was made there only the report is made again."""
+    tmp_path = Path(os.environ.get("UNDERTONE_DEMO", tmp_path))
     assert main(["demo", "--out", str(tmp_path), "--size", "small"]) == 0
     scores = list(read_rows(tmp_path / "scores.jsonl", Score))
     cells = {(row.run, row.suite, row.metric, row.group): row for row in scores}

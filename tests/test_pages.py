@@ -1,0 +1,20 @@
+"""Pages that scripts write hold what the scripts write today."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parent.parent
+
+
+def test_results_are_those_of_the_rows() -> None:
+    script = runpy.run_path(str(HOME / "scripts" / "results.py"))
+    assert (HOME / "docs" / "results.md").read_text() == script["page"](), "run make results"
+
+
+@pytest.mark.skipif(not (HOME / ".git").exists(), reason="the tree lists what git keeps, and this is no checkout")
+def test_the_tree_in_the_readme_lists_every_file() -> None:
+    script = runpy.run_path(str(HOME / "scripts" / "readme.py"))
+    readme = (HOME / "README.md").read_text()
+    assert script["fill"](readme, "tree", script["tree"](HOME)) == readme, "run make results"
