@@ -13,13 +13,8 @@ SHOWN = ("undertone/**/*.py", "scripts/**/*.py", "configs/**/*.toml", "examples/
 def tree(home: Path) -> str:
     """Every file that git keeps of `SHOWN` and that says what it is, with its first sentence."""
     kept = subprocess.run(["git", "ls-files"], cwd=home, capture_output=True, text=True, check=True).stdout.splitlines()
-    lines = []
-    for pattern in SHOWN:
-        found = [path for path in sorted(home.glob(pattern)) if str(path.relative_to(home)) in kept and path.name != "__init__.py"]
-        for path in sorted(found, key=lambda path: (len(path.relative_to(home).parts) > 2, path)):
-            if said := first_sentence(opening(path)):
-                lines.append(f"{path.relative_to(home)!s:<52} {said}")
-    return "\n".join(lines)
+    files = [path for pattern in SHOWN for path in sorted(home.glob(pattern)) if str(path.relative_to(home)) in kept]
+    return "\n".join(f"{path.relative_to(home)!s:<52} {said}" for path in files if (said := first_sentence(opening(path))))
 
 
 def opening(path: Path) -> str:
