@@ -29,4 +29,4 @@ SIZES = {
         3, 200, 600,
     ),
 }  # fmt: skip
-SIZES["full"] = SIZES["default"]._replace(analysed=1200, seeds=3)
+SIZES["full"] = SIZES["default"]._replace(seeds=3)
