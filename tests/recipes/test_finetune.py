@@ -11,8 +11,9 @@ PAPER = Path(__file__).parents[2] / "configs" / "finetune" / "qwen2_5_omni_7b.to
 
 
 def clip(number: int, category: str) -> Utterance:
-    return Utterance(id=f"{category}{number}", text="hm", file_name="x.flac", seconds=1, attributes={}, speaker="s", source="t",
-                     split="train", category=category)  # fmt: skip
+    voice = {"age": "child", "gender": "male", "emotion": "sad"}
+    return Utterance(id=f"{category}{number}", text="hm", file_name="x.flac", seconds=1, attributes=voice, speaker="s", source="t",
+                     split="train", category=category, reply="yes")  # fmt: skip
 
 
 def test_epochs_count_the_clips_that_are_drawn() -> None:
