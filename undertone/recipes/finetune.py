@@ -10,12 +10,13 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.progress import bar
+from undertone.recipes.adapters import located
 from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Utterance
 from undertone.run import naming, write_rows
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder, Schedule, train, validate
-from undertone.training.lora import adapt, choose_layers, save_adapter
+from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
 from undertone.training.objectives import PeFt
 from undertone.training.ranks import ranks
 
@@ -47,11 +48,11 @@ def finetune(chosen: settings.Finetune) -> Path:
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))
     together = ranks(corridor.model.device)  # of several processes, one writes
+    numbers = ",".join(str(layer.index) for layer in layers)
     if together.is_main_process:
-        save_adapter(adapted, adapter)
+        save_adapter(adapted, adapter, MadeWith(located(chosen.model), chosen.system, numbers, run.commit))
 
-    details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
-    details |= {"processes": together.num_processes}
+    details = {"layers": numbers, "steps": progress.step, "best_step": progress.best_step, "processes": together.num_processes}
     weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
     scores = [
         run.score("cost", "trainable_parameters", "all", weights, 1, details=details),
