@@ -158,6 +158,14 @@ def test_the_device_is_written_down_and_so_is_a_change_of_it(tmp_path: Path) -> 
     assert device() == "cpu (Some CPU, 2 threads); cuda (NVIDIA H200)"
 
 
+def test_a_run_goes_on_in_the_numbers_it_began_in(tmp_path: Path) -> None:
+    open_run(tmp_path, "tuned", {"dtype": ""}, 0, inputs={"dtype": "bfloat16"})
+    (tmp_path / "replies.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="began in bfloat16 and would go on in float32; set --dtype bfloat16, or choose another --out"):
+        open_run(tmp_path, "tuned", {"dtype": ""}, 0, inputs={"dtype": "float32"})
+    open_run(tmp_path, "tuned", {"dtype": "bfloat16"}, 0, inputs={"dtype": "bfloat16"})
+
+
 def test_naming_the_cpu_takes_no_heavy_library(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from undertone.run import open_run; open_run(Path(sys.argv[1]), 'data', {}, 0)"
     code += "; print('torch' in sys.modules)"

@@ -220,3 +220,9 @@ def test_a_name_or_an_address_is_resolved() -> None:
 def test_a_login_in_an_address_never_reaches_a_settings_file() -> None:
     with pytest.raises(ValueError, match="leave the login out"):
         Endpoint(base_url="http://me:secret@127.0.0.1:1/v1")
+
+
+def test_nothing_is_trained_in_float16() -> None:
+    with pytest.raises(BadSetting, match=r"dtype: float16 loses small gradients.*bfloat16 or float32"):
+        build(Finetune, {"dtype": "float16"}, "here")
+    assert build(Evaluate, {"dtype": "float16"}, "here").dtype == "float16"

@@ -45,7 +45,10 @@ def open_run(
             raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
     made_by = folder / "provenance.json"
     table = parse_json(made_by.read_text(), str(made_by)) if results and made_by.exists() else provenance() | {"inputs": dict(inputs)}
-    if changed := sorted(key for key, content in inputs.items() if table.get("inputs", inputs).get(key) != content):
+    before = table.get("inputs", inputs)
+    if (then := before.get("dtype")) and (now := inputs.get("dtype", then)) != then:
+        raise ValueError(f"{folder}: this run began in {then} and would go on in {now}; set --dtype {then}, or choose another --out")
+    if changed := sorted(key for key, content in inputs.items() if before.get(key) != content):
         raise ValueError(f"{folder}: {', '.join(changed)} holds something else than when this run began; choose another --out")
     devices = [*filter(None, table.get("device", "").split("; ")), device or f"cpu ({processor()}, {os.cpu_count()} cores)"]
     write_atomic(made_by, json.dumps(table | {"device": "; ".join(dict.fromkeys(devices))}, indent=2) + "\n")
@@ -62,6 +65,7 @@ def _results(folder: Path) -> set[str]:
 IMMATERIAL = frozenset(
     {
         "device",
+        "dtype",  # what it means is bound as an input
         "batch",
         "workers",
         "strict",

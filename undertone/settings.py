@@ -236,6 +236,13 @@ class Finetune(Model):
     seed: int = 0
     """draws batches and adapter weights"""
 
+    @field_validator("dtype")
+    @classmethod
+    def _no_float16(cls, dtype: str) -> str:
+        if dtype == "float16":
+            raise ValueError("float16 loses small gradients, for no loss is scaled here; train in bfloat16 or float32")
+        return dtype
+
 
 class Evaluate(Model):
     """Ask the model, judge its replies, score them with intervals and controls."""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from undertone.models import EMBEDDED, open_model
-from undertone.models.base import Prompt
+from undertone.models import EMBEDDED, base, open_model
+from undertone.models.base import IGNORED, Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.models.tiny import WEIGHTS
 from undertone.speech.synthesisers.espeak import Espeak
@@ -67,6 +67,32 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     save_file({name: value for name, value in tensors.items() if "audio_tower" not in name}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"not whole, \d+ weights are missing"):
         open_model(str(folder))
+
+
+@torch.inference_mode()
+def test_likelihoods_a_few_logits_at_a_time_are_those_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Qwen2_5Omni.tiny(seed=2)
+    prompts, replies = [Prompt(text="how do i fix the socket"), Prompt(text="may i")], ["to fix the socket turn off the power", "no"]
+    batch = model.encode(prompts, replies)
+    labels = batch.labels[:, 1:]
+    labelled = labels != IGNORED
+    scores = model.lm_head(model.hidden(batch)[:, :-1]).log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0][labelled]
+    monkeypatch.setattr(base, "LOGITS", 3 * len(model.lm_head.weight) + 1)
+    sizes: list[int] = []
+    model.lm_head.register_forward_hook(lambda _, __, logits: sizes.append(len(logits)))
+    torch.testing.assert_close(model.token_losses(batch), -scores, rtol=1e-5, atol=1e-5)
+    whole = torch.stack([part.sum() for part in scores.split(labelled.sum(-1).tolist())])
+    torch.testing.assert_close(model.log_likelihoods(model.prefill(model.encode(prompts)), replies), whole, rtol=1e-5, atol=1e-4)
+    assert max(sizes) == 3, "logits of padding, or too many at once"
+    assert sum(sizes) == 2 * len(scores)
+
+
+def test_a_front_that_was_forgotten_still_listens() -> None:
+    model = Qwen2_5Omni.tiny()
+    before = logits(model)
+    model.forget_front()
+    assert logits(model).equal(before)
+    assert model.device == model.text_model.embed_tokens.weight.device
 
 
 @pytest.mark.skipif(not (WEIGHTS / EMBEDDED).exists(), reason="the embedded weights are not in this checkout")

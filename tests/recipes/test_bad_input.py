@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from conftest import RATE, tone
 
 from undertone.audio import write_flac
 from undertone.cli import main
-from undertone.models import EMBEDDED
+from undertone.models import EMBEDDED, open_model
 from undertone.models.tiny import WEIGHTS
 from undertone.records import Reply, Score, Utterance, read_rows
 from undertone.run import Journal
 from undertone.speech.folder import write_folder
+from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
 
 Make = Callable[..., Utterance]
 QUICK = ["--max-new-tokens", "8", "--bootstrap", "10", "--batch", "8"]
@@ -125,7 +127,65 @@ def test_an_endpoint_that_nobody_answers_at_is_named_and_the_replies_are_kept(
     assert "cannot be reached" in line
 
 
-def on_a_full_disk(most: int, *words: str | Path) -> str:
+def test_a_run_that_would_go_on_in_other_numbers_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("evaluate", "--data", data, "--out", data / "run", "--limit", "2", *QUICK, "--dtype")
+    assert main([*map(str, words), "float32"]) == 0
+    assert "this run began in float32 and would go on in bfloat16; set --dtype float32" in said_by(capsys, *words, "bfloat16")
+
+
+def no_kind(folder: Path) -> None:
+    config = json.loads((folder / "adapter_config.json").read_text())
+    del config["peft_type"]
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+
+
+def other_rank(folder: Path) -> None:
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 4}))
+
+
+def other_modules(folder: Path) -> None:
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["nothing"]}))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").unlink()
+
+
+def torn_weights(folder: Path) -> None:
+    weights = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(weights[: len(weights) // 2])
+
+
+def no_table(folder: Path) -> None:
+    (folder / "undertone.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (no_kind, "no whole adapter"),
+        (other_rank, "does not fit this model"),
+        (other_modules, "does not fit this model"),
+        (no_weights, "no adapter_model.safetensors"),
+        (torn_weights, "no whole adapter"),
+        (no_table, "not JSON"),
+    ],
+)
+def test_an_adapter_that_cannot_be_put_on_is_named(
+    data: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], said: str
+) -> None:
+    model = open_model(EMBEDDED, dtype="float32")
+    adapted = adapt(model, choose_layers("0-1", model), ["q_proj"], 2, 4, 0.0, 0)
+    save_adapter(adapted, data / "adapter", MadeWith(EMBEDDED, "", "0,1", "abc"))
+    spoil(data / "adapter")
+    line = said_by(capsys, "ask", "--adapter", data / "adapter", data / "clips" / "u0.flac", "--max-new-tokens", "2")
+    assert f"{data / 'adapter'}" in line
+    assert said in line
+
+
+def on_a_full_disk(most: int, *words: str | Path, kept: str = "what was there is kept") -> str:
     """What a command says where no file may grow beyond `most` bytes, which fails as a full disk does: in the middle of a write."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", "import sys; from undertone.cli import main; sys.exit(main())", *map(str, words)],
@@ -134,7 +194,8 @@ def on_a_full_disk(most: int, *words: str | Path) -> str:
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("undertone: ")]
     assert "Traceback" not in done.stderr
-    assert "cannot write, what was there is kept: File too large" in line
+    assert f"cannot write, {kept}: " in line
+    assert "File too large" in line
     return line
 
 
@@ -171,3 +232,27 @@ def test_a_full_disk_is_named_and_spoken_clips_are_kept(tmp_path: Path) -> None:
     for row in kept:
         path = tmp_path / "data" / row.file_name
         assert (rows[row.id], path.stat().st_mtime_ns) == (row, before[path]), "finished clips were spoken again"
+
+
+def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:
+    """It fills up while the clips are heard, then while the state is saved, then while the adapter is."""
+    rows = [
+        row.model_copy(update={"split": "dev" if i >= 16 else "train"})
+        for i, row in enumerate(read_rows(data / "metadata.jsonl", Utterance))
+    ]
+    write_folder(data, rows)
+    words = ("finetune", "--data", data, "--layers", "0-1", "--steps", "1", "--batch-size", "2", "--lora.rank", "64", "--adch.weight", "0")
+    out = data / "run"
+    assert ".features" in on_a_full_disk(40_000, *words, "--out", out)
+    assert not list(data.glob(".features/*/*"))
+    assert str(out / "last.safetensors") in on_a_full_disk(500_000, *words, "--out", out)
+    assert not list(out.glob("*.safetensors")), "a torn state was left"
+    assert main([*map(str, words), "--out", str(out)]) == 0
+    adapter = (out / "adapter" / "adapter_model.safetensors").read_bytes()
+    shutil.rmtree(out / "adapter")
+    (out / "scores.jsonl").unlink()
+    line = on_a_full_disk(len(adapter) - 1000, *words, "--out", out, kept="the training state is kept")
+    assert f"{out / 'adapter'}: " in line
+    assert not list(out.glob("*adapter"))
+    assert main([*map(str, words), "--out", str(out)]) == 0
+    assert (out / "adapter" / "adapter_model.safetensors").read_bytes() == adapter

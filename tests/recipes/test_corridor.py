@@ -20,7 +20,7 @@ from undertone import settings
 from undertone.models import device_name
 from undertone.recipes.analyze import analyze
 from undertone.recipes.evaluate import evaluate
-from undertone.records import LayerScore, Reply, Score, Utterance, read_rows
+from undertone.records import LayerScore, Rejected, Reply, Score, Utterance, read_rows
 from undertone.run import Journal
 
 COMMAND = [sys.executable, "-c", "import sys; from undertone.cli import main; sys.exit(main())"]
@@ -173,14 +173,31 @@ def test_finetuning_reports_its_cost_and_its_heads(data: Path, tuned: Path) -> N
     assert again == cells, "time is that of the steps, in whichever session they were taken"
 
 
+HEARD = """
+import atexit, os
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+calls, listen = [], Qwen2_5Omni.listen
+Qwen2_5Omni.listen = lambda model, batch: [calls.append(1), listen(model, batch)][1]
+atexit.register(lambda: print(f"heard {os.environ['RANK']} {len(calls)}", flush=True))
+"""
+
+
 def test_two_processes_fine_tune_as_one_does(data: Path, tmp_path: Path) -> None:
-    """By torchrun, on gloo: the same weights, up to the order in which numbers are added."""
-    (tmp_path / "program.py").write_text("import sys; from undertone.cli import main; sys.exit(main())")
-    words = ["finetune", *TUNE, "--lora.dropout", "0", "--data", str(data), "--device", "cpu", "--out"]
+    """By torchrun, on gloo: the same weights, up to the order in which numbers are added; and the first one hears the clips for both."""
+    (tmp_path / "program.py").write_text(HEARD + "import sys; from undertone.cli import main; sys.exit(main())")
+    copy = unheard(data, tmp_path / "data")
+    spoilt = next(row for row in read_rows(data / "metadata.jsonl", Utterance) if row.split == "dev")
+    (copy / spoilt.file_name).write_bytes(b"")
+    words = ["finetune", *TUNE, "--lora.dropout", "0", "--data", str(copy), "--device", "cpu", "--out"]
     undertone(*words, tmp_path / "one")
+    shutil.rmtree(copy / ".features")
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(tmp_path / "program.py")]
     done = subprocess.run([*start, *words, str(tmp_path / "two")], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    batches = [int(line.split()[2]) for rank in "01" for line in done.stdout.splitlines() if line.startswith(f"heard {rank} ")]
+    assert len(batches) == 2
+    assert batches[0] > batches[1] == 0, "clips were heard twice"
+    assert [row.file_name for row in Journal(tmp_path / "two" / "rejected.jsonl").rows(Rejected)] == [spoilt.file_name]
     one, two = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
     for name, value in one.items():
@@ -190,6 +207,8 @@ def test_two_processes_fine_tune_as_one_does(data: Path, tmp_path: Path) -> None
         for name in ("one", "two")
     ]
     assert losses[0].keys() == losses[1].keys()
+    processes = [next(read_rows(tmp_path / name / "scores.jsonl", Score)).details["processes"] for name in ("one", "two")]
+    assert processes == [1, 2], "they did not train together"
     assert losses[1]["cost", "dev_loss", "all"] == pytest.approx(losses[0]["cost", "dev_loss", "all"], rel=1e-4)
 
 

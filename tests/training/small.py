@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,14 +18,14 @@ from undertone.training.objectives import PeFt
 VOICES = (("age", "child"), ("age", "adult"), ("gender", "male"), ("gender", "female"), ("emotion", "sad"), ("content", ""))
 
 
-def rows(count: int = 24) -> list[Utterance]:
+def rows(count: int = 24, split: str = "u") -> list[Utterance]:
     made = []
     for i in range(count):
         category, value = VOICES[i % len(VOICES)]
         voice = {"age": "adult", "gender": "male", "emotion": "neutral"} | ({category: value} if value else {})
         made.append(
             Utterance(
-                id=f"u{i}", text="hm", file_name="x.flac", seconds=1, attributes=voice, speaker="s", source="t", split="train",
+                id=f"{split}{i}", text="hm", file_name="x.flac", seconds=1, attributes=voice, speaker="s", source="t", split="train",
                 category=category, reply=f"to fix the socket {value}",
             )
         )  # fmt: skip
@@ -38,9 +38,17 @@ def heard(name: str) -> torch.Tensor:
 
 
 def run(
-    folder: Path, steps: int, batch: int, accumulate: int = 1, die_after: int = 10**9, dropout: float = 0.1
+    folder: Path,
+    steps: int,
+    batch: int,
+    accumulate: int = 1,
+    die_after: int = 10**9,
+    dropout: float = 0.1,
+    hear: Callable[[str], torch.Tensor] = heard,
+    rate: float = 1e-3,
+    clip: float = 1.0,
 ) -> list[Mapping[str, float]]:
-    """Train and return what was logged per step."""
+    """Train and return what was logged per step. Clips of the dev split are called d0, d1 …"""
     torch.set_num_threads(1)
     model = Qwen2_5Omni.tiny(0)
     model.module.requires_grad_(False)
@@ -55,8 +63,8 @@ def run(
         if step >= die_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    schedule = Schedule(steps, batch, accumulate, 1e-3, 0.1, 0.0, 1.0, 2)
-    train(objective, Mixture(rows(), 0.25, {}, 0), rows(8), Encoder(model, heard), schedule, folder, log)
+    schedule = Schedule(steps, batch, accumulate, rate, 0.1, 0.0, clip, 2)
+    train(objective, Mixture(rows(), 0.25, {}, 0), rows(8, "d"), Encoder(model, hear), schedule, folder, log)
     if int(os.environ.get("RANK", 0)) == 0:
         adapted.save_pretrained(folder / "adapter")
     return logged
@@ -67,4 +75,7 @@ if __name__ == "__main__":
     if int(os.environ.get("RANK", 0)) == 0:
         import json
 
+        from accelerate import PartialState
+
         (Path(sys.argv[1]) / "log.json").write_text(json.dumps(out))
+        (Path(sys.argv[1]) / "processes").write_text(str(PartialState().num_processes))

@@ -4,10 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import Tensor
+
+from undertone.models.base import Batch, Prompt, SpeechLM
+from undertone.training.loop import Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
 import small
@@ -26,13 +33,17 @@ def test_loss_falls_and_parts_of_a_batch_add_up(tmp_path: Path) -> None:
     assert whole[-1] < whole[0] - 0.2
 
 
+def dev_losses(logged: list[dict[str, float]]) -> list[float]:
+    return [row["dev/sft"] for row in logged if "dev/sft" in row]
+
+
 def program(
     folder: Path, steps: int, batch: int, die_after: int = 10**9, dropout: float = 0.1, processes: int = 1
 ) -> subprocess.CompletedProcess[str]:
     start = (
         [sys.executable]
         if processes == 1
-        else [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29511"]
+        else [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     )
     words = [*start, str(HERE), str(folder), str(steps), str(batch), str(die_after), str(dropout)]
     folder.mkdir(exist_ok=True)
@@ -55,5 +66,70 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert program(tmp_path / "one", 5, 12, dropout=0.0).returncode == 0
     two = program(tmp_path / "two", 5, 12, dropout=0.0, processes=2)
     assert two.returncode == 0, two.stderr[-2000:]
-    one, both = (train_losses(json.loads((tmp_path / name / "log.json").read_text())) for name in ("one", "two"))
-    assert both == pytest.approx(one, rel=1e-4)
+    assert [(tmp_path / name / "processes").read_text() for name in ("one", "two")] == ["1", "2"], "they did not train together"
+    one, both = (json.loads((tmp_path / name / "log.json").read_text()) for name in ("one", "two"))
+    assert train_losses(both) == pytest.approx(train_losses(one), rel=1e-4)
+    assert dev_losses(both) == pytest.approx(dev_losses(one), rel=1e-4)
+    assert len(dev_losses(one)) == 3
+
+
+def test_a_dev_check_takes_no_more_clips_at_once_than_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    whole = SpeechLM.encode
+
+    def encode(self: SpeechLM, prompts: Sequence[Prompt], *more: Any) -> Batch:
+        sizes.append(len(prompts))
+        return whole(self, prompts, *more)
+
+    monkeypatch.setattr(SpeechLM, "encode", encode)
+    small.run(tmp_path, 2, 8, accumulate=3)
+    assert max(sizes) == 3
+
+
+def test_a_run_that_dies_in_its_dev_check_has_lost_no_step(tmp_path: Path) -> None:
+    def hear(name: str) -> Tensor:
+        if name.startswith("d"):
+            raise MemoryError(name)
+        return small.heard(name)
+
+    straight = small.run(tmp_path / "straight", 5, 6)
+    with pytest.raises(MemoryError):
+        small.run(tmp_path / "died", 5, 6, hear=hear)
+    again = small.run(tmp_path / "died", 5, 6)
+    assert again == straight[2:], "the check comes first, then the third step"
+    one, other = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("straight", "died"))
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_the_weights_kept_are_those_that_were_best_on_dev(tmp_path: Path) -> None:
+    """At a rate that tears the weights apart, dev gets worse: the run ends with its first check's."""
+    logged = small.run(tmp_path / "long", 8, 6, rate=0.3, dropout=0.0)
+    losses = dev_losses(logged)
+    assert losses[0] == min(losses) < losses[-1]
+    with safe_open(tmp_path / "long" / "last.safetensors", "pt") as file:
+        progress = json.loads(file.metadata()["progress"])
+    assert (progress["step"], progress["best_step"], progress["best"]) == (8, 2, losses[0])
+    kept = load_file(tmp_path / "long" / "adapter" / "adapter_model.safetensors")
+    best, last = (load_file(tmp_path / "long" / f"{name}.safetensors") for name in ("best", "last"))
+    for name, value in kept.items():
+        full = f"weight:adapted.{name}".replace(".lora_A.", ".lora_A.default.").replace(".lora_B.", ".lora_B.default.")
+        assert value.equal(best[full])
+        assert not value.equal(last[full])
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine_to_nothing() -> None:
+    schedule = Schedule(110, 8, 1, 1e-3, 10 / 110, 0.0, 1.0, 2)
+    assert [schedule.scale(step) for step in (0, 9, 10)] == pytest.approx([0.1, 1.0, 1.0])
+    assert schedule.scale(60) == pytest.approx(0.5)
+    assert schedule.scale(110) == pytest.approx(0.0)
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    """Adam divides by the gradient's size, but where that is near its epsilon the step is smaller."""
+    free, clipped = (small.run(tmp_path / str(clip), 2, 6, dropout=0.0, clip=clip) for clip in (1e6, 1e-6))
+    assert free[0]["train/gradient_norm"] == clipped[0]["train/gradient_norm"] > 1e-3
+    one, other = (load_file(tmp_path / str(clip) / "last.safetensors") for clip in (1e6, 1e-6))
+    moments = [sum(float(value.norm()) for name, value in state.items() if name.startswith("exp_avg:")) for state in (one, other)]
+    assert moments[1] < 1e-4 * moments[0]
+    names = [name for name in one if name.startswith("weight:")]
+    assert any(not one[name].equal(other[name]) for name in names)

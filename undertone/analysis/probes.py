@@ -1,7 +1,7 @@
-"""Linear probes of all layers and folds, solved as one problem.
+"""Linear probes of every layer, all folds solved as one problem.
 
 Each probe is L2-regularised multinomial logistic regression with C = 0.1 on standardised features and balanced classes, tested on
-speakers it never saw (METHOD A.2). Layers × folds share nothing, so their losses add up to one convex objective for one L-BFGS.
+speakers it never saw (METHOD A.2). Folds share nothing, so their losses add up to one convex objective for one L-BFGS.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,13 @@ def probe(states: Tensor, labels: Sequence[int], folds: NDArray[np.int64], stren
     """
     target = torch.as_tensor(np.asarray(labels))
     kept = torch.as_tensor(folds[None] != np.unique(folds)[:, None])  # (fold, clip)
-    x = _standardised(states.float(), kept)
-    predicted = (torch.einsum("lfcw,lfwk->lfck", x, _fit(x, target, kept, strength))).argmax(-1)
-    held = predicted[:, torch.searchsorted(torch.as_tensor(np.unique(folds)), torch.as_tensor(folds)), torch.arange(len(target))]
-    return (held == target).numpy()
+    own = torch.searchsorted(torch.as_tensor(np.unique(folds)), torch.as_tensor(folds))
+    right = []
+    for layer in states:  # one at a time: all of them standardised for every fold would be 2.5 GB at 7 B
+        x = _standardised(layer.float(), kept)
+        predicted = (x @ _fit(x, target, kept, strength)).argmax(-1)
+        right.append(predicted[own, torch.arange(len(target))] == target)
+    return torch.stack(right).numpy()
 
 
 def askable(rows: Sequence[Utterance], attribute: str) -> list[int]:
@@ -66,35 +69,35 @@ def fit(x: Tensor, labels: Sequence[int], strength: float = 0.1) -> Linear:
     x = x.float()
     mean, spread = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)
     scaled = torch.cat([(x - mean) / spread, torch.ones(len(x), 1)], dim=-1)
-    weights = _fit(scaled[None, None], torch.as_tensor(np.asarray(labels)), torch.ones(1, len(x), dtype=torch.bool), strength)
-    return Linear(weights[0, 0], mean, spread)
+    weights = _fit(scaled[None], torch.as_tensor(np.asarray(labels)), torch.ones(1, len(x), dtype=torch.bool), strength)
+    return Linear(weights[0], mean, spread)
 
 
 def _standardised(states: Tensor, kept: Tensor) -> Tensor:
-    """(layer, fold, clip, width + 1): each fold standardised by its training clips, with a column of ones."""
-    weight = kept[None, :, :, None].float()
-    count = weight.sum(2, keepdim=True)
-    mean = (states[:, None] * weight).sum(2, keepdim=True) / count
-    spread = (((states[:, None] - mean) ** 2 * weight).sum(2, keepdim=True) / count).sqrt().clamp(min=1e-6)
-    scaled = (states[:, None] - mean) / spread
+    """(fold, clip, width + 1) of one layer's `states`: each fold standardised by its training clips, with a column of ones."""
+    weight = kept[:, :, None].float()
+    count = weight.sum(1, keepdim=True)
+    mean = (states * weight).sum(1, keepdim=True) / count
+    spread = (((states - mean) ** 2 * weight).sum(1, keepdim=True) / count).sqrt().clamp(min=1e-6)
+    scaled = (states - mean) / spread
     return torch.cat([scaled, torch.ones_like(scaled[..., :1])], dim=-1)
 
 
 def _fit(x: Tensor, target: Tensor, kept: Tensor, strength: float) -> Tensor:
-    """Weights (layer, fold, width + 1, class) at the joint optimum; the intercept is not regularised."""
+    """Weights (fold, width + 1, class) at the joint optimum; the intercept is not regularised."""
     classes = int(target.max()) + 1
     onehot = torch.nn.functional.one_hot(target, classes).float()
     per_class = kept.float() @ onehot  # (fold, class)
     balance = (kept.sum(1, keepdim=True) / (classes * per_class.clamp(min=1)))[:, target] * kept
     # Two softmax columns share what one logistic column carries alone, so the same weight costs half as much: undone here.
     penalty = 1.0 if classes == 2 else 0.5
-    weights = torch.zeros(*x.shape[:2], x.shape[-1], classes, requires_grad=True)
+    weights = torch.zeros(len(x), x.shape[-1], classes, requires_grad=True)
     solver = torch.optim.LBFGS([weights], max_iter=200, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-5)
 
     def loss() -> Tensor:
         solver.zero_grad()
-        log_likelihood = (torch.einsum("lfcw,lfwk->lfck", x, weights).log_softmax(-1) * onehot).sum(-1)
-        value = penalty * weights[:, :, :-1].square().sum() - strength * (log_likelihood * balance).sum()
+        log_likelihood = ((x @ weights).log_softmax(-1) * onehot).sum(-1)
+        value = penalty * weights[:, :-1].square().sum() - strength * (log_likelihood * balance).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

@@ -28,7 +28,7 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
 
     logging.disable_progress_bar()
     place = choose_device(device)
-    number = getattr(torch, dtype) if dtype else torch.bfloat16 if has_bfloat16(place) else torch.float32
+    number = getattr(torch, choose_dtype(dtype, place))
     checkpoint = _place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     try:
@@ -60,12 +60,17 @@ def weights_hash(name: str, read_up_to: int = 1 << 26) -> str:
     return digest.hexdigest() if files else ""
 
 
+def choose_dtype(asked: str, device: str) -> str:
+    """What `asked` means on `device`; empty: bfloat16 where it is faster there."""
+    return asked or ("bfloat16" if has_bfloat16(device) else "float32")
+
+
 def has_bfloat16(device: str) -> bool:
     """Whether `device` multiplies matrices of bfloat16 faster than those of float32."""
     import torch
 
     if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known = torch.cpu.get_capabilities() if device == "cpu" else {}
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 

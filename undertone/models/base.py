@@ -15,6 +15,9 @@ from torch import Tensor, nn
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
 
+LOGITS = 1 << 26
+"""Logits computed at once where only their losses are wanted: at most three copies of them lie in memory, 0.7 GB in all."""
+
 Component = Literal["audio_tower", "projector", "language_model"]
 
 
@@ -123,11 +126,15 @@ class SpeechLM(ABC):
 
     @abstractmethod
     def listen(self, batch: Batch) -> Tensor:
-        """Audio tower and projector over the batch's frames → (audio tokens of all clips in a row, width)."""
+        """Audio tower and projector over the batch's frames → (audio tokens of all clips in a row, width) on `device`."""
 
     @abstractmethod
     def frozen_front(self) -> nn.Module:
         """Audio tower and projector, which nothing here ever trains."""
+
+    def forget_front(self) -> None:
+        """Give the front's memory on the GPU back, once all clips were listened to; `listen` works on, at the CPU's pace."""
+        self.frozen_front().to("cpu")
 
     @property
     @abstractmethod
@@ -146,8 +153,8 @@ class SpeechLM(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
-        return next(self.module.parameters()).device
+        """Where the language model's weights lie."""
+        return self.module.get_input_embeddings().weight.device  # type: ignore[operator,no-any-return]
 
     @property
     def layers(self) -> int:
@@ -240,7 +247,13 @@ class SpeechLM(ABC):
         """As `token_losses`, from hidden states at hand."""
         targets = batch.labels[:, 1:]
         labelled = targets != IGNORED
-        return nn.functional.cross_entropy(self.lm_head(hidden[:, :-1][labelled]).float(), targets[labelled], reduction="none")
+        return self._losses(hidden[:, :-1][labelled], targets[labelled])
+
+    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """(position,) cross-entropy of `targets` after `hidden` (position, width), so many at once as make `LOGITS` logits."""
+        size = max(1, LOGITS // len(self.lm_head.weight))  # type: ignore[arg-type]
+        parts = zip(hidden.split(size), targets.split(size), strict=True)
+        return torch.cat([nn.functional.cross_entropy(self.lm_head(some).float(), true, reduction="none") for some, true in parts])
 
     # --- answering ------------------------------------------------------------------------------------------------------------
 
@@ -283,9 +296,10 @@ class SpeechLM(ABC):
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
         hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
         asked.cache.crop(-ids.shape[1])
-        scores = self.lm_head(hidden).float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
-        total: Tensor = (scores * (torch.arange(ids.shape[1], device=self.device) < lengths[:, None])).sum(-1)
-        return total
+        real = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
+        losses = torch.zeros(real.shape, device=self.device)
+        losses[real] = self._losses(hidden[real], ids[real])
+        return -losses.sum(-1)
 
     @property
     def end_tokens(self) -> list[int]:

@@ -33,7 +33,11 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
     def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
 
-        module, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype, output_loading_info=True)
+        # Straight onto the GPU, where there is one: the weights do not pass through host memory as a whole.
+        place = {} if device == "cpu" else {"device_map": {"": device}}
+        module, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+            checkpoint, dtype=dtype, output_loading_info=True, **place
+        )
         if found["missing_keys"]:
             some = ", ".join(sorted(found["missing_keys"])[:3])
             raise ValueError(
@@ -41,7 +45,9 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
             )
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         tokenizer.chat_template = tokenizer.chat_template or processor_template(checkpoint)
-        return cls(module.to(device), tokenizer, WhisperFeatureExtractor.from_pretrained(checkpoint))
+        # No picture is ever shown. It is moved, not dropped, so that the module saves whole and is the class that stock PEFT opens.
+        module.model.visual.to("cpu")
+        return cls(module, tokenizer, WhisperFeatureExtractor.from_pretrained(checkpoint))
 
     @classmethod
     def tiny(cls, seed: int = 0) -> Self:
@@ -71,9 +77,9 @@ class Qwen2_5Omni(SpeechLM):  # noqa: N801 - the model's own name
     def listen(self, batch: Batch) -> Tensor:
         if batch.frames is None:
             raise ValueError("this batch has no frames to listen to")
-        return self._tower(  # type: ignore[no-any-return]
-            batch.frames.T.to(self._tower.proj.weight.dtype), feature_lens=batch.frame_lengths, aftercnn_lens=None
-        ).last_hidden_state
+        weight = self._tower.proj.weight
+        heard = self._tower(batch.frames.T.to(weight), feature_lens=batch.frame_lengths.to(weight.device), aftercnn_lens=None)  # type: ignore[union-attr]
+        return heard.last_hidden_state.to(self.device)  # type: ignore[no-any-return]
 
     def frozen_front(self) -> nn.Module:
         return self._tower  # type: ignore[no-any-return]

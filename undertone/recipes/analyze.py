@@ -10,6 +10,7 @@ from undertone.analysis.selection import select
 from undertone.lookup import resolve
 from undertone.models.base import Prompt
 from undertone.progress import bar
+from undertone.recipes.adapters import as_trained
 from undertone.recipes.opening import begin, open_corridor, require, sample
 from undertone.records import Utterance
 from undertone.run import write_atomic, write_rows
@@ -19,6 +20,7 @@ from undertone.training.lora import load_adapter
 def analyze(chosen: settings.Analyze) -> None:
     """Writes layers.jsonl, selection.json and a settings file for finetune into the run folder."""
     analyses = [resolve(ANALYSES, name, "analysis") for name in chosen.analyses]
+    chosen = as_trained(chosen)
     run = begin(chosen, "analyze")
     if (run.folder / "selection.json").exists():
         return

@@ -6,6 +6,7 @@ from undertone import settings
 from undertone.audio import Conversions, read_sound
 from undertone.models import open_model
 from undertone.models.base import Prompt
+from undertone.recipes.adapters import as_trained
 from undertone.training.lora import load_adapter
 
 
@@ -13,6 +14,7 @@ def ask(chosen: settings.Ask) -> dict[str, str]:
     """Prints and returns the replies: `before`, and `after` where an adapter is given."""
     if not chosen.clip:
         raise ValueError("clip: name a sound file, as in undertone ask clip.wav")
+    chosen = as_trained(chosen)
     model = open_model(chosen.model, chosen.family, chosen.device, chosen.dtype)
     counts = Conversions()
     prompt = Prompt(audio=counts.add(read_sound(Path(chosen.clip), model.sample_rate)), system=chosen.system)

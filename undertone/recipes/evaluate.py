@@ -13,6 +13,7 @@ from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
 from undertone.evaluation.replies import ask
 from undertone.lookup import resolve
 from undertone.progress import bar
+from undertone.recipes.adapters import as_trained
 from undertone.recipes.asking import Asking, prompting
 from undertone.recipes.opening import Corridor, begin, open_corridor, require, sample
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
@@ -24,7 +25,7 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and one whose judge gave no
     verdict on some asks for those again."""
     metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
-    chosen = chosen.model_copy(update={"name": chosen.name or called(chosen)})
+    chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
     run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
         return list(read_rows(run.folder / "scores.jsonl", Score))

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.progress import bar
+from undertone.recipes.adapters import located
 from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Utterance
 from undertone.run import naming, write_rows
 from undertone.training.batches import Mixture
-from undertone.training.loop import Encoder, Schedule, is_main, train, validate
-from undertone.training.lora import adapt, choose_layers, save_adapter
+from undertone.training.loop import Encoder, Schedule, train, validate
+from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
 from undertone.training.objectives import PeFt
+from undertone.training.ranks import ranks
 
 LEVELS = ("category", "attribute")
 
@@ -42,21 +44,15 @@ def finetune(chosen: settings.Finetune) -> Path:
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
     encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system)
-    progress = train(
-        objective,
-        Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed),
-        rows["dev"],
-        encode,
-        schedule(chosen, len(rows["train"])),
-        run.folder,
-        tensorboard(run.folder / "logs"),
-        bar("fine-tuning"),
-    )
-    if not is_main():  # of several processes, one writes
-        return adapter
-    save_adapter(adapted, adapter)
+    mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
+    plan = schedule(chosen, mixture.clips)
+    progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))
+    together = ranks(corridor.model.device)  # of several processes, one writes
+    numbers = ",".join(str(layer.index) for layer in layers)
+    if together.is_main_process:
+        save_adapter(adapted, adapter, MadeWith(located(chosen.model), chosen.system, numbers, run.commit))
 
-    details = {"layers": ",".join(str(layer.index) for layer in layers), "steps": progress.step, "best_step": progress.best_step}
+    details = {"layers": numbers, "steps": progress.step, "best_step": progress.best_step, "processes": together.num_processes}
     weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
     scores = [
         run.score("cost", "trainable_parameters", "all", weights, 1, details=details),
@@ -66,9 +62,10 @@ def finetune(chosen: settings.Finetune) -> Path:
     if objective.adch is not None:
         for split in ("dev", "test"):
             if paired := encode.sizes(rows[split]).clips:
-                reached = validate(objective, rows[split], encode, chosen.batch_size)
+                reached = validate(objective, rows[split], encode, plan.part(together.num_processes))
                 scores += [run.score("adch", "accuracy", f"{of}, {split}", reached[f"{of}_accuracy"], paired) for of in LEVELS]
-    write_rows(run.folder / "scores.jsonl", scores)
+    if together.is_main_process:
+        write_rows(run.folder / "scores.jsonl", scores)
     return adapter
 
 
@@ -79,7 +76,7 @@ def unseen(utterances: Sequence[Utterance], seed: int, most: int = 500) -> list[
 
 
 def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
-    """The schedule that the settings ask for; `epochs` are turned into steps."""
+    """The schedule that the settings ask for; `epochs` of the `clips` that are drawn are turned into steps."""
     return Schedule(
         chosen.steps or max(1, round(chosen.epochs * clips / chosen.batch_size)),
         chosen.batch_size,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Conversions, Wave
-from undertone.models import device_name, open_model, weights_hash
+from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance, pairs
@@ -20,6 +21,7 @@ from undertone.settings import Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
 from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
+from undertone.training.ranks import ranks
 
 
 class Corridor(NamedTuple):
@@ -36,7 +38,7 @@ class Corridor(NamedTuple):
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
-        so a recipe calls this once."""
+        so a recipe calls this once. Of several processes the main one listens."""
         known = {row.id for row in self.rejected.rows(Rejected)}
         counts = Conversions()
 
@@ -50,7 +52,13 @@ class Corridor(NamedTuple):
                     self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
                 return None
 
-        self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
+        together = ranks(self.model.device)
+        with together.main_process_first():
+            if together.is_main_process:
+                self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
+            else:
+                self.heard.look_up(rows)
+        self.model.forget_front()
         if self.ours:  # the reader of another's manifest has opened, counted and warned already
             counts.warn(self.data.folder, self.model.sample_rate)
         able = [row for row in rows if row.id in self.heard]
@@ -74,13 +82,15 @@ def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
     found = {name: [path.read_bytes() for path in paths if path.is_file()] for name, paths in read.items()}
     inputs = {name: sha256(b"".join(contents)).hexdigest() for name, contents in found.items() if contents}
     inputs |= {"model": weights} if (weights := weights_hash(chosen.model)) else {}
+    inputs["dtype"] = choose_dtype(chosen.dtype, choose_device(chosen.device))  # what empty means depends on the machine
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 
 
 def open_corridor(settings: Model, folder: Path) -> Corridor:
     """Open what `settings` name; clips that are turned away are listed in `folder`."""
-    rejected = Journal(folder / "rejected.jsonl")
-    data = read_data(settings, rejected)
+    with ranks(torch.device(choose_device(settings.device))).main_process_first():
+        rejected = Journal(folder / "rejected.jsonl")
+        data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     store = FeatureStore(settings.features or data.folder / ".features", model, partial(_sound_key, data.folder))
     return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data))

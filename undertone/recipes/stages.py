@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,8 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from undertone import settings
-from undertone.run import write_atomic
+from undertone.records import Rejected
+from undertone.run import Journal, write_atomic
 from undertone.workers import processes
+
+SHARES = ".listening"
+"""Folder in a data folder where processes that listen side by side note what they turn away."""
 
 
 class Stage(NamedTuple):
@@ -21,17 +26,34 @@ class Stage(NamedTuple):
     chosen: settings.Settings
 
 
+def at_once() -> int:
+    """How many stages run side by side: one a core that this process may use, eight at most; one where a GPU does the work."""
+    from undertone.models import choose_device
+
+    if choose_device("") != "cpu":
+        return 1
+    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, able)
+
+
 def side_by_side(stages: Iterable[Stage]) -> None:
-    """Run the stages, one a core at a time; the first error ends the walk once the others have finished."""
-    with processes(os.cpu_count() or 1, _one_thread) as pool:
+    """Run the stages, `at_once` of them at a time; the first error ends the walk once the others have finished."""
+    with processes(at_once(), _one_thread) as pool:
         for done in [pool.submit(stage.recipe, stage.chosen) for stage in stages]:
             done.result()
 
 
 def listen(data: Path) -> None:
-    """Fill the feature store of a data folder, each core its share of the clips."""
-    cores = os.cpu_count() or 1
-    side_by_side(Stage(_listen_share, Share(data=data, number=i, of=cores)) for i in range(cores))
+    """Fill the feature store of a data folder, each process its share of the clips; those turned away stand in its rejected.jsonl."""
+    count = at_once()
+    side_by_side(Stage(_listen_share, Share(data=data, number=i, of=count)) for i in range(count))
+    kept = Journal(data / "rejected.jsonl")
+    known = {row.id for row in kept.rows(Rejected)}
+    for share in sorted((data / SHARES).glob("*/rejected.jsonl")):
+        new = [row for row in Journal(share).rows(Rejected) if row.id not in known]
+        kept.append(new)
+        known |= {row.id for row in new}
+    shutil.rmtree(data / SHARES, ignore_errors=True)
 
 
 class Share(settings.Model):
@@ -46,7 +68,8 @@ class Share(settings.Model):
 def _listen_share(chosen: Share) -> None:
     from undertone.recipes.opening import open_corridor
 
-    corridor = open_corridor(chosen, chosen.data)
+    # A file of rejected rows each: opening one cuts off a line that another process is only just writing.
+    corridor = open_corridor(chosen, chosen.data / SHARES / str(chosen.number))
     rows = corridor.data.utterances
     corridor.listen(rows[chosen.number :: chosen.of], chosen.batch)
 

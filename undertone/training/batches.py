@@ -33,6 +33,11 @@ class Mixture:
         self._drawn: dict[int, list[list[int]]] = {}
         self._order = lru_cache(maxsize=64)(self._shuffled)
 
+    @property
+    def clips(self) -> int:
+        """Clips that may be drawn: those of a category without a share never are."""
+        return sum(len(self._groups[name]) for name, share in self._share.items() if share > 0)
+
     def batch(self, step: int, size: int) -> list[Utterance]:
         """The `size` clips of a step, shares exact on average: systematic sampling, one random offset a step."""
         counts, before = self._counts(step, size), self._until(step, size)

@@ -12,12 +12,13 @@ from undertone.run import write_atomic
 
 
 class Progress(NamedTuple):
-    """Where training stands: steps done, the best dev loss and its step, seconds spent."""
+    """Where training stands: steps done, the best dev loss and its step, seconds spent, whether the dev loss after these steps is known."""
 
     step: int
     best: float
     best_step: int
     seconds: float = 0.0
+    checked: bool = True
 
 
 def save(path: Path, parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress) -> None:

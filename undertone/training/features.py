@@ -27,7 +27,7 @@ Key = Callable[[Utterance], str]
 
 
 class FeatureStore:
-    """Audio embeddings by utterance id, each (tokens, width), for the rows that `fill` was given."""
+    """Audio embeddings by utterance id, each (tokens, width), for the rows that `fill` or `look_up` was given."""
 
     def __init__(self, folder: Path, model: SpeechLM, key: Key = lambda row: row.id) -> None:
         self.folder = folder / fingerprint(model)
@@ -35,6 +35,9 @@ class FeatureStore:
         self._model, self._key = model, key
         self._open: dict[str, Any] = {}
         self._keys: dict[str, str] = {}
+        self._read_all()
+
+    def _read_all(self) -> None:
         for shard in sorted(self.folder.glob("*.safetensors")):
             self._read(shard)
 
@@ -54,6 +57,11 @@ class FeatureStore:
         """(tokens, width), in the model's dtype."""
         key = self._keys[name]
         return self._open[key].get_tensor(key)  # type: ignore[no-any-return]
+
+    def look_up(self, utterances: Sequence[Utterance]) -> None:
+        """What another process has computed of `utterances`; nothing is computed."""
+        self._keys |= {row.id: self._key(row) for row in utterances}
+        self._read_all()
 
     def fill(
         self,

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,10 @@ from undertone.training.batches import Mixture
 from undertone.training.checkpoint import Progress
 from undertone.training.heads import targets
 from undertone.training.objectives import Losses, PeFt, Sizes
+from undertone.training.ranks import ranks
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 class Schedule(NamedTuple):
@@ -36,6 +40,10 @@ class Schedule(NamedTuple):
         if step < warm:
             return (step + 1) / warm
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+    def part(self, processes: int) -> int:
+        """Clips in one forward pass of one of `processes`: what fits into memory in training fits in validation."""
+        return math.ceil(self.batch_size / processes / self.accumulate)
 
 
 class Encoder(NamedTuple):
@@ -70,6 +78,7 @@ def train(
     from accelerate import Accelerator
 
     folder.mkdir(parents=True, exist_ok=True)
+    together = ranks(encode.model.device)
     accelerator = Accelerator(cpu=encode.model.device.type == "cpu")
     if schedule.batch_size % accelerator.num_processes:
         raise ValueError(f"batch_size: {schedule.batch_size} clips do not divide among {accelerator.num_processes} processes")
@@ -79,31 +88,38 @@ def train(
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     done = checkpoint.load(last, parameters, optimizer) if last.exists() else Progress(0, math.inf, 0)
     began, spent = time.monotonic(), done.seconds
+
+    def save(*paths: Path) -> None:
+        if together.is_main_process:
+            for path in paths:
+                checkpoint.save(path, parameters, optimizer, done)
+        together.wait_for_everyone()
+
+    def note(kind: str, values: Mapping[str, float], step: int) -> None:
+        if together.is_main_process:
+            log({f"{kind}/{name}": value for name, value in values.items()}, step)
+
+    def check() -> Progress:
+        checked = validate(objective, dev, encode, schedule.part(together.num_processes))
+        note("dev", checked, done.step - 1)
+        better = checked["sft"] < done.best
+        seconds = spent + time.monotonic() - began
+        return Progress(done.step, min(done.best, checked["sft"]), done.step if better else done.best_step, seconds)
+
     objective.adapted.train()
-    for step in progress(range(done.step, schedule.steps)):
-        sums = _step(accelerator, wrapped, optimizer, mixture, encode, schedule, step)
-        if accelerator.is_main_process:
-            log({f"train/{name}": value for name, value in sums.items()}, step)
-        if (step + 1) % schedule.check_every == 0 or step + 1 == schedule.steps:
-            checked = validate(objective, dev, encode, schedule.batch_size)
-            better = checked["sft"] < done.best
-            seconds = spent + time.monotonic() - began
-            done = Progress(step + 1, min(done.best, checked["sft"]), step + 1 if better else done.best_step, seconds)
-            if accelerator.is_main_process:
-                log({f"dev/{name}": value for name, value in checked.items()}, step)
-                for path in [best] * better + [last]:
-                    checkpoint.save(path, parameters, optimizer, done)
-            accelerator.wait_for_everyone()
+    for step in progress(range(done.step - (not done.checked), schedule.steps)):
+        if step == done.step:
+            note("train", _step(accelerator, wrapped, optimizer, mixture, encode, schedule, step), step)
+            done = done._replace(step=step + 1, checked=False)
+        if done.step % schedule.check_every == 0 or done.step == schedule.steps:
+            # Saved before it is checked, too: a check that dies loses no step, and the next session begins with it.
+            done = done._replace(seconds=spent + time.monotonic() - began)
+            save(last)
+            done = check()
+            save(*[best] * (done.best_step == done.step), last)
     if best.exists():
         checkpoint.load(best, parameters, optimizer)
     return done
-
-
-def is_main() -> bool:
-    """Whether this process is the one that writes, of all that train together; to be asked after `train`."""
-    from accelerate import PartialState
-
-    return bool(PartialState().is_main_process)
 
 
 def _step(
@@ -130,24 +146,36 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = schedule.learning_rate * schedule.scale(step)
     optimizer.step()
-    total = accelerator.reduce(torch.tensor(list(sums.values()), device=accelerator.device), "sum").tolist()
-    return dict(zip(sums, total, strict=True)) | {"gradient_norm": float(norm), "learning_rate": optimizer.param_groups[0]["lr"]}
+    return _added_up(sums, ranks(encode.model.device)) | {"gradient_norm": float(norm), "learning_rate": optimizer.param_groups[0]["lr"]}
 
 
 @torch.no_grad()
-def validate(objective: PeFt, rows: Sequence[Utterance], encode: Encoder, batch: int) -> dict[str, float]:
-    """The loss per labelled token (`sft`) of clips that are not trained on and, with an ADCH, its accuracy on those of a category."""
+def validate(objective: PeFt, rows: Sequence[Utterance], encode: Encoder, part: int) -> dict[str, float]:
+    """The loss per labelled token (`sft`) of clips that are not trained on and, with an ADCH, its accuracy on those of a category; `part`
+    clips at a time. All processes call it together, each takes every n-th clip."""
+    together = ranks(encode.model.device)
     objective.adapted.eval()
     tokens, paired = encode.sizes(rows)
-    sums: dict[str, float] = {}
-    for i in range(0, len(rows), batch):
-        part = rows[i : i + batch]
-        losses = objective(encode(part), targets(part), Sizes(1, 1))
+    mine = rows[together.process_index :: together.num_processes]
+    sums = dict.fromkeys(Losses._fields, 0.0)
+    for i in range(0, len(mine), part):
+        losses = objective(encode(mine[i : i + part]), targets(mine[i : i + part]), Sizes(1, 1))
         for name, value in losses._asdict().items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+            sums[name] += value.item()
     objective.adapted.train()
+    sums = _added_up(sums, together)
     result = {"sft": sums["sft"] / max(1, tokens)}
     if objective.adch is not None and paired:
         result["category_accuracy"] = sums["category_right"] / paired
         result["attribute_accuracy"] = sums["attribute_right"] / paired
     return result
+
+
+def _added_up(sums: dict[str, float], together: "PartialState") -> dict[str, float]:
+    """The sums over all processes."""
+    from accelerate.utils import reduce
+
+    if together.num_processes == 1:
+        return sums
+    total = reduce(torch.tensor(list(sums.values()), dtype=torch.float64, device=together.device), "sum")
+    return dict(zip(sums, total.tolist(), strict=True))

@@ -5,12 +5,13 @@ import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from undertone.analysis.activations import language_layers
 from undertone.models.base import LayerRef, SpeechLM
+from undertone.records import parse_json
 
 
 def choose_layers(text: str, model: SpeechLM, seed: int = 0) -> tuple[LayerRef, ...]:
@@ -64,14 +65,35 @@ def adapted_modules(adapted: Any) -> list[str]:
     return [name for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
 
 
-def save_adapter(adapted: Any, folder: Path) -> None:
-    """Write the adapter in PEFT's own format, whole or not at all; OSError names the folder."""
+class MadeWith(NamedTuple):
+    """What an adapter was trained with, as `undertone.json` beside it says: its model, system prompt, layers, and the code's commit."""
+
+    model: str
+    system: str
+    layers: str
+    commit: str
+
+
+def made_with(folder: Path) -> MadeWith | None:
+    """What the adapter in `folder` was trained with; None where another program made it."""
+    path = folder / "undertone.json"
+    if not path.exists():
+        return None
+    table = parse_json(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(table, dict):
+        raise OSError(f"{path}: no table of what the adapter was trained with; delete the file or copy it again")
+    return MadeWith(*(str(table.get(name, "")) for name in MadeWith._fields))
+
+
+def save_adapter(adapted: Any, folder: Path, made: MadeWith) -> None:
+    """Write the adapter in PEFT's own format, whole or not at all, and `undertone.json` with it; OSError names the folder."""
     from safetensors import SafetensorError
 
     beside = folder.with_name(f".{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         adapted.save_pretrained(beside)
+        (beside / "undertone.json").write_text(json.dumps(made._asdict(), indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
     except (SafetensorError, OSError) as error:

@@ -36,6 +36,9 @@ class PeFt(nn.Module):
         self.weight = weight
         self._model = [model]  # in a list, so that its module is not registered twice
         self._block = [model.blocks()[layer]]
+        # DistributedDataParallel would send out billions of weights that nobody changes, and refuses a front that lies on the CPU.
+        frozen = [name for name, value in self.named_parameters(remove_duplicate=False) if not value.requires_grad]
+        self._ddp_params_and_buffers_to_ignore = frozen + [name for name, _ in self.named_buffers(remove_duplicate=False)]
 
     def forward(self, batch: Batch, truth: Targets, sizes: Sizes) -> Losses:
         """Losses of a part of a batch; over all parts and processes they add up to the batch's."""
