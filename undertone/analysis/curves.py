@@ -16,7 +16,6 @@ from undertone.intervals import clustered_mean
 from undertone.models.base import Prompt, SpeechLM
 from undertone.records import LayerScore, Utterance
 
-
 RATE, COSINE = (0.0, 1.0), (-1.0, 1.0)
 """between which values a share lies, and a cosine; a shift in nats has no bounds"""
 
