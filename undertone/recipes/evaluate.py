@@ -32,6 +32,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_corridor(chosen, run.folder)
     rows = questions(chosen, corridor)
+    if chosen.against:
+        before = comparable(before, rows, chosen.against)
     asking = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
@@ -49,10 +51,21 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "scores.jsonl", scores)
     if missing_verdicts := unscored(run.folder):
         logging.getLogger(__name__).warning(
-            "%d of %d replies are unscored (%s); the same command asks for them again",
+            "%d of %d replies are unscored (%s); the same command has them judged again",
             len(missing_verdicts), len(asked), missing_verdicts[0].reason,
         )  # fmt: skip
     return scores
+
+
+def comparable(before: Sequence[Reply], rows: Sequence[Utterance], folder: Path) -> list[Reply]:
+    """The replies of an earlier run, in `folder`, to what is asked now; ValueError where there is none."""
+    asked = {row.id for row in rows}
+    shared = [reply for reply in before if reply.utterance_id in asked]
+    if not shared:
+        raise ValueError(
+            f"{folder}: none of its replies is to an utterance that is asked now; name an evaluation of the same data and split"
+        )
+    return shared
 
 
 def unscored(folder: Path) -> list[Judgement]:
