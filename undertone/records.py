@@ -76,6 +76,11 @@ class Utterance(Row):
         """The voice's value of its category; of content queries, "all"."""
         return self.attributes.get(self.category, "all")
 
+    @property
+    def cluster(self) -> str:
+        """What clips must share to be no independent observations: the text, or the pair where nobody wrote down the words."""
+        return self.text or self.pair or self.id
+
 
 class Rejected(Row):
     """A clip that was turned away, and why."""

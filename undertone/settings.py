@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from undertone.attributes import ATTRIBUTES
+from undertone.evaluation.controls import Name as Control
 from undertone.lookup import suggest
 from undertone.records import CONTENT, Split
 
@@ -263,8 +264,8 @@ class Evaluate(Model):
     """where the openai judge sits"""
     cascade: bool = False
     """baseline: a classifier on the tower's output, fitted on the training split, writes the speaker note as text"""
-    control: Literal["", "text-only", "shuffled-audio", "oracle-label"] = ""
-    """ask without audio, with another rendering's audio, or with the true note in words"""
+    control: Literal["", Control] = ""
+    """ask without audio, with the voices of every second pair or of every pair exchanged, or with the true note in words"""
     strength: float = Field(1.0, ge=0)
     """scale of the adapter: 0 vanilla, 1 as trained"""
     against: Path | None = None

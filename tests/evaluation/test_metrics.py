@@ -78,5 +78,40 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.89 <= hits / 200 <= 0.99
 
 
+@pytest.mark.parametrize(("chance", "texts"), [(0.99, 80), (0.998, 40), (0.5, 6)])
+def test_it_does_so_where_texts_rarely_differ(chance: float, texts: int) -> None:
+    """The plain percentile bootstrap covers the first in about half of all draws: where all texts agree, it has no width."""
+    rng = np.random.default_rng(2)
+    drawn = [np.repeat(rng.random(texts) < chance, 2) for _ in range(300)]
+    found = [clustered_mean(some, np.arange(2 * texts) // 2, 200, seed, (0, 1)) for seed, some in enumerate(drawn)]
+    assert sum(one.low <= chance <= one.high for one in found) / 300 >= (0.93 if chance > 0.9 else 0.85)
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(0.0, -0.52182, 0.52182), (1.0, -0.04365, 1.0), (-1.0, -1.0, 0.04365)])
+def test_texts_that_agree_still_leave_a_doubt(value: float, low: float, high: float) -> None:
+    found = clustered_mean([value] * 10, [f"t{i // 2}" for i in range(10)], within=(-1, 1))
+    assert found[:3] == pytest.approx((value, low, high), abs=1e-5), "five texts: up to 1 - 0.025^(1/5) = 52 % may differ"
+    assert clustered_mean([1, -1, 1, -1], ["a", "a", "b", "b"], within=(-1, 1)).low < 0, "it is the texts' means that agree"
+
+
+def test_one_text_has_no_interval() -> None:
+    assert clustered_mean([1, 0, 1, 1, 0, 1, -1], [""] * 7) == (pytest.approx(3 / 7), None, None, 7)
+
+
+def test_clips_without_words_are_clustered_by_pair_and_singles_alone() -> None:
+    def bare(row: Asked, pair: str | None) -> Asked:
+        return row._replace(utterance=row.utterance.model_copy(update={"text": "", "pair": pair}))
+
+    rows = [asked(i, "child", 1 if i < 5 else -1) for i in range(10)]
+    singles, paired = [bare(row, None) for row in rows], [bare(row, f"p{i // 5}") for i, row in enumerate(rows)]
+    width = [
+        score.high - score.low
+        for some in (singles, paired)
+        for score in pa_scores(some, SCORE, 500, 0)
+        if (score.metric, score.group) == ("pa_score", "all")
+    ]
+    assert width[0] < width[1] == 2, "two pairs that differ throughout say next to nothing"
+
+
 def test_no_resamples_no_interval() -> None:
     assert clustered_mean([1, 0], ["a", "b"], resamples=0)[:3] == (0.5, None, None)

@@ -8,9 +8,10 @@ import torch
 
 from undertone.attributes import note
 from undertone.evaluation.cascade import fit_speakers, spoken_note
+from undertone.evaluation.controls import CONTROLS
 from undertone.models.base import Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
-from undertone.recipes.asking import prompting, swapped
+from undertone.recipes.asking import prompting, questions, swapped
 from undertone.recipes.opening import Corridor
 from undertone.records import Utterance
 from undertone.run import Journal
@@ -32,12 +33,12 @@ def rows(pairs: int) -> list[Utterance]:
 
 def test_every_second_pair_changes_voices_and_never_its_words() -> None:
     some = rows(40)
-    played = swapped(some, seed=3)
+    played = swapped(some, seed=3, every=2)
     text = {row.id: row.text for row in some}
     assert set(played) == set(text)
     assert all(text[one] == text[other] for one, other in played.items())
     assert sum(one != other for one, other in played.items()) == 40, "exactly half, so that the voice tells nothing on average"
-    assert swapped(some, seed=4) != played == swapped(some, seed=3)
+    assert swapped(some, seed=4, every=2) != played == swapped(some, seed=3, every=2)
 
 
 def test_the_cascade_writes_the_note_that_the_sound_speaks_for() -> None:
@@ -102,6 +103,37 @@ def test_shuffled_audio_plays_the_same_words_and_often_the_other_voice(corridor:
     assert all(name.partition("-")[2] == played.partition("-")[2] for name, played in made.items()), "never other words"
     assert sum(name != played for name, played in made.items()) == 6
     assert sorted(made.values()) == sorted(made), "every rendering is played once"
+
+
+def test_swapped_audio_plays_the_other_voice_of_every_pair(corridor: Corridor) -> None:
+    made = {name: sounds_like(prompt, corridor) for name, prompt in prompts(corridor, control="swapped-audio").items()}
+    other = {"child": "adult", "adult": "child"}
+    assert made == {name: f"{other[name.partition('-')[0]]}-{name.partition('-')[2]}" for name in made}
+
+
+EXCHANGED = [name for name, control in CONTROLS.items() if control.every]
+
+
+@pytest.mark.parametrize("control", EXCHANGED)
+def test_voices_that_cannot_change_places_are_left_out(corridor: Corridor, control: str) -> None:
+    some = corridor.data.utterances
+    single, content = (some[0].model_copy(update={"id": name, "pair": None}) for name in ("single", "content"))
+    more = [*some, single, content.model_copy(update={"category": "content", "suite": "content"})]
+    there = corridor._replace(data=corridor.data._replace(utterances=more))
+    assert questions(Evaluate(control=control, split="train"), there) == list(some)
+    once = Evaluate(control=control, split="train", limit=4)
+    assert len(questions(once, there)) == 4, "what is left out takes no room under the limit"
+
+
+@pytest.mark.parametrize("control", EXCHANGED)
+def test_a_suite_without_pairs_cannot_be_exchanged(corridor: Corridor, control: str) -> None:
+    single = [row.model_copy(update={"pair": None}) for row in corridor.data.utterances]
+    there = corridor._replace(data=corridor.data._replace(utterances=single))
+    with pytest.raises(ValueError, match=r"no two voices of pa/age say the same, .*--columns pair"):
+        questions(Evaluate(control=control, split="train"), there)
+    content = [row.model_copy(update={"category": "content"}) for row in single]
+    with pytest.raises(ValueError, match="content alone has no two voices"):
+        questions(Evaluate(control=control, split="train"), there._replace(data=there.data._replace(utterances=content)))
 
 
 def test_the_cascade_is_fitted_on_the_training_split_and_its_cost_is_told(corridor: Corridor) -> None:

@@ -27,7 +27,7 @@ def score(
 
 
 def before_and_after() -> list[Score]:
-    """Vanilla and PE-FT over age, child safety, content, cost and two controls."""
+    """Vanilla and PE-FT over age, child safety, content, cost and three controls."""
     return [
         score("vanilla", "pa/age", "pa_score", "all", 0.01, n=420),
         score("vanilla", "pa/age", "pa_rate", "all", 0.505, n=420),
@@ -45,6 +45,7 @@ def before_and_after() -> list[Score]:
         score("pe-ft", "content", "exact", "all", 0.959, n=1000),
         score("pe-ft", "control/text-only", "pa_score", "age", 0.003, 0.05),
         score("pe-ft", "control/shuffled-audio", "pa_score", "age", -0.004, 0.05),
+        score("pe-ft", "control/swapped-audio", "pa_score", "age", -0.94, 0.03),
         score("all-layer", "cost", "trainable_parameters", "all", 1_622_016, None, n=1),
         score("pe-ft", "cost", "trainable_parameters", "all", 811_008, None, n=1),
         score("pe-ft", "cost", "seconds", "training", 185.0, None, n=1),

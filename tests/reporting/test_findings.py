@@ -1,10 +1,11 @@
 """The headline says what the rows say: no more, and bad news too."""
 
+import pytest
 from report_rows import before_and_after, score
 
 from undertone.records import Score
 from undertone.reporting.estimates import estimates
-from undertone.reporting.findings import changes, findings
+from undertone.reporting.findings import changes, findings, tuned
 
 
 def said(rows: list[Score]) -> dict[str, str]:
@@ -17,7 +18,7 @@ def test_the_finding_in_plain_words() -> None:
     assert text["After PE-FT"] == "98.1 % of the answers suited the child, 99.0 % the adult."
     assert "age 0.010 → 0.950 (0.930 to 0.970)" in text["Same words, two voices"]
     assert "96.2 % were right before and 95.9 % after (n 1,000); the intervals overlap" in text["Content kept"]
-    assert "falls to chance" in text["It is the voice"]
+    assert text["It is the voice"].endswith("change places, the PA-score turns round: age 0.950 → −0.940.")
     assert text["Cost"] == "PE-FT trained 811,008 weights in 3 min 05 s, 50.0 % of what all layers take."
     assert text["Unscored"].startswith("1 replies")
 
@@ -58,6 +59,37 @@ def test_a_control_off_chance_is_a_warning() -> None:
     assert found["Controls"].warns
     assert "with text-only the PA-score is not at chance" in found["Controls"].text
     assert "It is the voice" not in found
+
+
+@pytest.mark.parametrize(("value", "half"), [(0.5, 0.05), (0.0, 0.05), (-0.4, 0.05), (-0.5, 0.6)])
+def test_a_score_that_does_not_turn_round_with_the_voice_is_a_warning(value: float, half: float) -> None:
+    rows = without(before_and_after(), ("control/swapped-audio", "age"))
+    found = {
+        one.label: one for one in findings(estimates([*rows, score("pe-ft", "control/swapped-audio", "pa_score", "age", value, half)]))
+    }
+    assert found["Controls"].warns
+    assert "does not turn round (age 0.950 → " in found["Controls"].text
+    assert "It is the voice" not in found
+
+
+def test_controls_that_are_zero_by_design_prove_no_voice() -> None:
+    text = said(without(before_and_after(), ("control/swapped-audio", "age")))
+    assert "on pairs it always is" in text["Controls"]
+    assert "It is the voice" not in text
+
+
+def test_a_deaf_run_has_nothing_that_could_turn_round() -> None:
+    rows = [score("pe-ft", "pa/age", "pa_score", "all", 0.0, 0.1), score("pe-ft", "control/swapped-audio", "pa_score", "age", 0.0, 0.1)]
+    assert not {"Controls", "It is the voice"} & set(said(rows))
+
+
+def test_the_headline_is_about_a_run_that_answered() -> None:
+    """finetune calls its costs pe-ft where evaluate called the replies tuned."""
+    rows = [row.model_copy(update={"run": "tuned"}) if row.run == "pe-ft" and row.suite != "cost" else row for row in before_and_after()]
+    rows.append(score("pe-ft", "adch", "accuracy", "category, dev", 0.9))
+    text = said(rows)
+    assert text["After tuned"] == "98.1 % of the answers suited the child, 99.0 % the adult."
+    assert tuned(estimates([row for row in rows if row.run == "pe-ft"])) == "pe-ft", "its costs can still be told"
 
 
 def test_unscored_replies_count_once_a_group() -> None:

@@ -71,13 +71,16 @@ def test_controls_are_judged_by_their_interval_and_ceilings_are_not() -> None:
         for name, value, half in [("text-only", 0.01, 0.05), ("shuffled-audio", 0.3, 0.05), ("oracle-label", 0.99, 0.01)]
     ]
     rows.append(score("vanilla", "control/text-only", "pa_score", "all", 0.0, None))
-    found = {(one.name, one.run): one.at_chance for one in controls(estimates(rows))}
-    assert found == {
-        ("text-only", "vanilla"): None,
-        ("text-only", "pe-ft"): True,
-        ("shuffled-audio", "pe-ft"): False,
-        ("oracle-label", "pe-ft"): None,
-    }
+    rows += [score("pe-ft", "control/swapped-audio", "pa_score", group, -0.9, 0.05) for group in ("age", "child-safety")]
+    rows += [score("pe-ft", suite, "pa_score", "all", 0.94, 0.02) for suite in ("pa/age", "child-safety")]
+    found = [(one.name, one.run, one.holds, one.reading) for one in controls(estimates(rows))]
+    assert found == [
+        ("text-only", "vanilla", None, "–"),
+        ("text-only", "pe-ft", True, "at chance"),
+        ("shuffled-audio", "pe-ft", False, "not at chance"),
+        ("swapped-audio", "pe-ft", True, "minus its own score"),
+        ("oracle-label", "pe-ft", None, "upper bound"),
+    ]
 
 
 def curve() -> list:

@@ -16,6 +16,9 @@ from undertone.intervals import clustered_mean
 from undertone.models.base import Prompt, SpeechLM
 from undertone.records import LayerScore, Utterance
 
+RATE, COSINE = (0.0, 1.0), (-1.0, 1.0)
+"""between which values a share lies, and a cosine; a shift in nats has no bounds"""
+
 
 class Bootstrap(NamedTuple):
     """How intervals are drawn."""
@@ -63,7 +66,7 @@ def _probe(of: Material, pooled: Pooled, keep: Sequence[int], labels: Sequence[i
     if len(set(labels)) > 1:
         speakers = [of.rows[i].speaker for i in keep]
         right = probe(pooled.states[:, list(keep)], labels, speaker_folds(speakers, of.folds, of.draw.seed))
-        yield from curve(pooled, right, name, attribute, speakers, of.draw)
+        yield from curve(pooled, right, name, attribute, speakers, of.draw, RATE)
 
 
 def similarities(of: Material, at_most: int = 2000) -> Iterator[LayerScore]:
@@ -72,12 +75,13 @@ def similarities(of: Material, at_most: int = 2000) -> Iterator[LayerScore]:
     named = [("same-content", "", pairs.same), ("different-content", "", pairs.different)]
     named += [("attribute-conditioned", category, some) for category, some in minimal_pairs(of.rows).items()]
     for name, attribute, some in named:
-        yield from curve(of.spoken, cosines(of.spoken.states, some), name, attribute, [of.rows[i].text for i, _ in some], of.draw)
+        clusters = [of.rows[i].cluster for i, _ in some]
+        yield from curve(of.spoken, cosines(of.spoken.states, some), name, attribute, clusters, of.draw, COSINE)
 
 
 def logit_lens(of: Material) -> Iterator[LayerScore]:
     """Agreement@3 with the final layer's top-1 where the reply is written."""
-    yield from curve(of.spoken, of.spoken.lens, "logit-lens", "", [row.text for row in of.rows], of.draw)
+    yield from curve(of.spoken, of.spoken.lens, "logit-lens", "", [row.cluster for row in of.rows], of.draw, RATE)
 
 
 def patching(of: Material) -> Iterator[LayerScore]:
@@ -93,7 +97,7 @@ def patching(of: Material) -> Iterator[LayerScore]:
         parts = [turns[k : k + of.batch] for k in range(0, len(turns), of.batch)]
         shifts = [patch(of.model, [contrast(*turn) for turn in part]) for part in parts]
         if shifts:
-            texts = [giver.text for giver, _ in turns]
+            texts = [giver.cluster for giver, _ in turns]
             patched = np.concatenate([shift.patched.numpy() for shift in shifts], axis=1)
             yield from curve(of.spoken, patched, "patching", category, texts, of.draw)
             full = np.concatenate([shift.full.numpy() for shift in shifts])
@@ -114,10 +118,16 @@ def minimal_pairs(rows: Sequence[Utterance]) -> dict[str, list[tuple[int, int]]]
 
 
 def curve(
-    pooled: Pooled, values: ArrayLike | Tensor, name: str, attribute: str, clusters: Sequence[str], draw: Bootstrap
+    pooled: Pooled,
+    values: ArrayLike | Tensor,
+    name: str,
+    attribute: str,
+    clusters: Sequence[str],
+    draw: Bootstrap,
+    within: tuple[float, float] | None = None,
 ) -> Iterator[LayerScore]:
-    """One row a layer from `values` (layer, item); no row where there is no item."""
+    """One row a layer from `values` (layer, item), which lie `within` two bounds; no row where there is no item."""
     for layer, row in zip(pooled.layers, np.asarray(values), strict=True):
-        value, low, high, n = clustered_mean(row, clusters, draw.resamples, draw.seed)
+        value, low, high, n = clustered_mean(row, clusters, draw.resamples, draw.seed, within)
         if value is not None:
             yield LayerScore(layer=str(layer), analysis=name, attribute=attribute, value=value, low=low, high=high, n=n)

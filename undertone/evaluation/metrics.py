@@ -19,6 +19,9 @@ OF_A_VERDICT: Mapping[str, Callable[[float], float]] = {
 }
 """Each of these is the mean of its function over the verdicts: PA-score = p₊ − p₋, PA-rate = p₊."""
 
+RATE, SIGNED = (0.0, 1.0), (-1.0, 1.0)
+"""between which values a share lies, and a difference of shares"""
+
 
 class Asked(NamedTuple):
     """An utterance with its reply and its verdict."""
@@ -40,10 +43,11 @@ def suite_of(row: Utterance) -> str:
 def pa_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """PA metrics of every suite and group among `rows`: "all", and one group per voice."""
     for suite, group, members in _cells([row for row in rows if row.utterance.category != CONTENT]):
-        judged = [(row.judgement.value, row.utterance.text) for row in members if row.judgement and row.judgement.value is not None]
-        verdicts, texts = [verdict for verdict, _ in judged], [text for _, text in judged]
+        judged = [(row.judgement.value, row.utterance.cluster) for row in members if row.judgement and row.judgement.value is not None]
+        clusters = [cluster for _, cluster in judged]
         for metric, of in OF_A_VERDICT.items():
-            estimate = clustered_mean([of(verdict) for verdict in verdicts], texts, resamples, seed)
+            within = (min(map(of, (-1, 0, 1))), max(map(of, (-1, 0, 1))))
+            estimate = clustered_mean([of(verdict) for verdict, _ in judged], clusters, resamples, seed, within)
             yield _row(score, suite, metric, group, estimate, unscored=len(members) - len(judged))
 
 
@@ -51,14 +55,14 @@ def preference_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, s
     """Share of voices for which the model gives their own right reply more probability than the contrast's (METHOD B.5)."""
     for suite, group, members in _cells([row for row in rows if row.reply.preference is not None]):
         wins = [0.5 * ((row.reply.preference or 0) > 0) + 0.5 * ((row.reply.preference or 0) >= 0) for row in members]
-        yield _row(score, suite, "preference", group, clustered_mean(wins, [row.utterance.text for row in members], resamples, seed))
+        yield _row(score, suite, "preference", group, clustered_mean(wins, _clusters(members), resamples, seed, RATE))
 
 
 def exact_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """Share of replies that are the right one to the letter, case, punctuation and white space aside."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply is not None]):
         right = [_right(row) for row in members]
-        yield _row(score, suite, "exact", group, clustered_mean(right, [row.utterance.text for row in members], resamples, seed))
+        yield _row(score, suite, "exact", group, clustered_mean(right, _clusters(members), resamples, seed, RATE))
 
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
@@ -67,8 +71,11 @@ def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore
     for suite, group, members in _cells([row for row in after if row.utterance.id in known and row.utterance.reply is not None]):
         if group == "all":
             drops = [known[row.utterance.id] - _right(row) for row in members]
-            texts = [row.utterance.text for row in members]
-            yield _row(score, suite, "exact_drop", group, clustered_mean(drops, texts, resamples, seed))
+            yield _row(score, suite, "exact_drop", group, clustered_mean(drops, _clusters(members), resamples, seed, SIGNED))
+
+
+def _clusters(rows: Sequence[Asked]) -> list[str]:
+    return [row.utterance.cluster for row in rows]
 
 
 def _right(row: Asked) -> int:

@@ -24,12 +24,13 @@ def ask(
     preference: bool,
     progress: Progress = iter,
 ) -> Iterator[list[Reply]]:
-    """Replies batch by batch, clips of about equal length together. Each prompt is read once, for its reply and its preference.
+    """Replies batch by batch, clips of about equal length together, the longest first, so that a batch that does not fit says so at once.
 
+    Each prompt is read once, for its reply and its preference.
     Every reply keeps its share of its batch's wall clock, preference included: summed over the replies that were kept, it is what they
     took, however often the run was killed.
     """
-    order = sorted(rows, key=lambda row: (row.seconds, row.id))
+    order = sorted(rows, key=lambda row: (-row.seconds, row.id))
     for start in progress(range(0, len(order), batch)):
         part = order[start : start + batch]
         began = time.monotonic()

@@ -1,18 +1,20 @@
-"""How an evaluation puts its utterances to the model: as they are, under a control, or with what the cascade makes of them."""
+"""What an evaluation asks, and how it is put to the model: as it is, under a control, or with what the cascade makes of it."""
 
 import random
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from undertone import settings
 from undertone.attributes import note
 from undertone.evaluation.cascade import fit_speakers, spoken_note
+from undertone.evaluation.controls import CONTROLS, Control
 from undertone.evaluation.metrics import suite_of
 from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
-from undertone.recipes.opening import Corridor
-from undertone.records import Utterance, pairs
+from undertone.recipes.opening import Corridor, require, sample
+from undertone.records import CONTENT, Reply, Utterance, pairs
 
 
 class Asking(NamedTuple):
@@ -23,16 +25,53 @@ class Asking(NamedTuple):
     seconds: float = 0.0
 
 
+def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
+    """What is asked: utterances of the split and the suites that can be heard, at most `limit` of each suite and category."""
+    control = CONTROLS.get(chosen.control)
+    members = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites]
+    if control and control.every:
+        members = exchangeable(members, chosen.data)
+    cells: dict[str, list[Utterance]] = {}
+    for row in members:
+        cells.setdefault(suite_of(row), []).append(row)
+    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
+    if not rows:
+        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    if all(row.category == CONTENT for row in rows):
+        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
+    if control and control.typed:
+        require(rows, chosen.data, "text")
+    fitted_on = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train"]
+    heard = {row.id for row in corridor.listen([*rows, *fitted_on], chosen.batch)}
+    if not heard.intersection(row.id for row in rows):
+        raise ValueError(f"{chosen.data}: no clip of split {chosen.split!r} can be heard; {corridor.rejected.path} says why")
+    rows = [row for row in rows if row.id in heard]
+    return exchangeable(rows, chosen.data) if control and control.every else rows
+
+
+def exchangeable(rows: Sequence[Utterance], where: Path) -> list[Utterance]:
+    """The `rows` whose pair has two voices, so that they can change places. ValueError where a suite has none; content has none by
+    design and is left out."""
+    kept: list[Utterance] = []
+    for suite in dict.fromkeys(suite_of(row) for row in rows if row.category != CONTENT):
+        members = pairs(row for row in rows if row.category != CONTENT and suite_of(row) == suite)
+        two = [row for pair in members if len(pair) == 2 and pair[0].value != pair[1].value for row in pair]
+        if not two:
+            raise ValueError(
+                f"{where}: no two voices of {suite} say the same, so none can change places; "
+                "name their pair (--columns pair …), or leave that suite or this control out"
+            )
+        kept += two
+    if not kept and rows:
+        raise ValueError(f"{where}: content alone has no two voices that could change places; ask other suites, or leave this control out")
+    return kept
+
+
 def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utterance]) -> Asking:
-    """Each utterance is asked by its audio; under a control, by its text, a swapped rendering, or with the true note as well."""
+    """Each utterance is asked by its audio; under a control as its row of the table says."""
     system, heard = chosen.system, corridor.heard
-    if chosen.control == "text-only":
-        return Asking(lambda row: Prompt(text=row.text, system=system))
-    if chosen.control == "oracle-label":
-        return Asking(lambda row: Prompt(audio=heard[row.id], system=system, note=note(row.attributes)))
-    if chosen.control == "shuffled-audio":
-        other = swapped(rows, chosen.seed)
-        return Asking(lambda row: Prompt(audio=heard[other[row.id]], system=system))
+    if chosen.control:
+        return Asking(_controlled(CONTROLS[chosen.control], chosen, corridor, rows))
     if chosen.cascade:
         train = [row for row in corridor.data.utterances if row.split == "train" and row.id in heard]
         if not train:
@@ -44,13 +83,32 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
     return Asking(lambda row: Prompt(audio=heard[row.id], system=system))
 
 
-def swapped(rows: Sequence[Utterance], seed: int) -> dict[str, str]:
-    """Utterance id → id of the rendering that is played instead: in every second pair of each suite and category, drawn by `seed`, the
-    two voices change places."""
+def _controlled(control: Control, chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utterance]) -> Ask:
+    if control.typed:
+        return lambda row: Prompt(text=row.text, system=chosen.system)
+    other = swapped(rows, chosen.seed, control.every) if control.every else {row.id: row.id for row in rows}
+    return lambda row: Prompt(audio=corridor.heard[other[row.id]], system=chosen.system, note=note(row.attributes) if control.told else "")
+
+
+def swapped(rows: Sequence[Utterance], seed: int, every: int) -> dict[str, str]:
+    """Utterance id → id of the rendering that is played instead: in one of `every` so many pairs of each suite and category, drawn by
+    `seed`, the two voices change places."""
     rng = random.Random(seed)
     played: dict[str, str] = {}
     for suite in dict.fromkeys(map(suite_of, rows)):
         members = pairs(row for row in rows if suite_of(row) == suite)
         for i, pair in enumerate(rng.sample(members, len(members))):
-            played |= {one.id: other.id for one, other in zip(pair, pair[:: -1 if i % 2 else 1], strict=True)}
+            turned = (i + 1) % every == 0
+            played |= {one.id: other.id for one, other in zip(pair, pair[:: -1 if turned else 1], strict=True)}
     return played
+
+
+def comparable(before: Sequence[Reply], rows: Sequence[Utterance], folder: Path) -> list[Reply]:
+    """The replies of an earlier run, in `folder`, to what is asked now; ValueError where there is none."""
+    asked = {row.id for row in rows}
+    shared = [reply for reply in before if reply.utterance_id in asked]
+    if not shared:
+        raise ValueError(
+            f"{folder}: none of its replies is to an utterance that is asked now; name an evaluation of the same data and split"
+        )
+    return shared

@@ -9,13 +9,13 @@ from undertone import settings
 from undertone.evaluation import METRICS
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
-from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
+from undertone.evaluation.metrics import Asked, Metric, exact_drop
 from undertone.evaluation.replies import ask
 from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
-from undertone.recipes.asking import Asking, prompting
-from undertone.recipes.opening import Corridor, begin, open_corridor, require, sample
+from undertone.recipes.asking import Asking, comparable, prompting, questions
+from undertone.recipes.opening import begin, open_corridor
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 from undertone.training.lora import load_adapter
@@ -33,6 +33,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_corridor(chosen, run.folder)
     rows = questions(chosen, corridor)
+    if chosen.against:
+        before = comparable(before, rows, chosen.against)
     asking = prompting(chosen, corridor, rows)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
@@ -50,7 +52,7 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "scores.jsonl", scores)
     if missing_verdicts := unscored(run.folder):
         logging.getLogger(__name__).warning(
-            "%d of %d replies are unscored (%s); the same command asks for them again",
+            "%d of %d replies are unscored (%s); the same command has them judged again",
             len(missing_verdicts), len(asked), missing_verdicts[0].reason,
         )  # fmt: skip
     return scores
@@ -64,26 +66,6 @@ def unscored(folder: Path) -> list[Judgement]:
 def called(chosen: settings.Evaluate) -> str:
     """What a run is called that was given no name."""
     return "cascade" if chosen.cascade else "tuned" if chosen.adapter else "vanilla"
-
-
-def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
-    """What is asked: utterances of the split and the suites that can be heard, at most `limit` of each suite and category."""
-    cells: dict[str, list[Utterance]] = {}
-    for row in corridor.data.utterances:
-        if row.split == chosen.split and row.suite in chosen.suites:
-            cells.setdefault(suite_of(row), []).append(row)
-    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
-    if not rows:
-        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
-    if all(row.category == CONTENT for row in rows):
-        require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
-    if chosen.control == "text-only":
-        require(rows, chosen.data, "text")
-    fitted_on = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train"]
-    heard = {row.id for row in corridor.listen([*rows, *fitted_on], chosen.batch)}
-    if not heard.intersection(row.id for row in rows):
-        raise ValueError(f"{chosen.data}: no clip of split {chosen.split!r} can be heard; {corridor.rejected.path} says why")
-    return [row for row in rows if row.id in heard]
 
 
 def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -> list[Asked]:

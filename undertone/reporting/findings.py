@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
-from undertone.reporting.controls import controls
+from undertone.reporting.controls import Control, controls, own
 from undertone.reporting.estimates import BEFORE, RUNS, UNTRAINED, Estimate, Estimates, Key, label, overlap, runs
 from undertone.reporting.numbers import count, duration, interval, percent, shown
+from undertone.reporting.tables import of_replies
 
 
 class Finding(NamedTuple):
@@ -26,8 +27,9 @@ class Change(NamedTuple):
 
 
 def tuned(keys: Iterable[Key]) -> str | None:
-    """The run that the report is about: PE-FT, or the nearest to it that was run."""
-    trained = [run for run in runs(keys) if run not in UNTRAINED]
+    """The run that the report is about: PE-FT, or the nearest to it whose replies were scored; a fine-tuning alone has only costs."""
+    every = [key for key in keys if key.run not in UNTRAINED]
+    trained = runs(key for key in every if of_replies(key.suite)) or runs(every)
     return next((run for run in reversed(list(RUNS)) if run in trained), trained[0] if trained else None)
 
 
@@ -135,17 +137,28 @@ def _apart(old: Estimate, new: Estimate) -> tuple[str, bool]:
 
 
 def _controls(table: Estimates, run: str | None) -> Finding | None:
-    """Whether the gain goes away with the voice."""
-    judged = [control for control in controls(table) if control.run == run and control.at_chance is not None]
+    """Whether the gain goes where the voice goes: only voices that change places can tell, the others are 0 on pairs by design."""
+    judged = [control for control in controls(table) if control.run == run and control.holds is not None]
     if not judged:
         return None
-    off = [control.name for control in judged if not control.at_chance]
-    names = " and ".join(control.name for control in judged)
-    if off:
+    if off := [control.name for control in judged if control.expected == "chance" and not control.holds]:
         return Finding(
             "Controls", f"with {' and '.join(off)} the PA-score is not at chance: part of it does not come from the voice.", True
         )
-    return Finding("It is the voice", f"with {names} the PA-score falls to chance: 0 lies in every interval.")
+    if turned := next((control for control in judged if control.expected == "opposite"), None):
+        return _turned(table, turned)
+    names = " and ".join(control.name for control in judged)
+    return Finding("Controls", f"with {names} the PA-score is at chance; on pairs it always is, so only swapped-audio can show the voice.")
+
+
+def _turned(table: Estimates, control: Control) -> Finding:
+    """What became of each score when the two voices of every pair changed places."""
+    pairs = [(group, own(table, control.run, group), cell.text) for group, cell in control.cells.items()]
+    said = "; ".join(f"{group} {shown('pa_score', before.value)} → {after}" for group, before, after in pairs if before is not None)
+    if control.holds:
+        return Finding("It is the voice", f"when the two voices of every pair change places, the PA-score turns round: {said}.")
+    text = f"when the two voices of every pair change places, the PA-score does not turn round ({said}): part of it is not the voice’s."
+    return Finding("Controls", text, True)
 
 
 def _cost(table: Estimates, run: str | None) -> Finding | None:

@@ -53,14 +53,8 @@ def rows(table: Table, lead: str) -> str:
 
 def control_rows(found: Iterable[Control]) -> str:
     """A line per control, run and group."""
-    lines = [[one.name, label(one.run), group, written(cell), _chance(one)] for one in found for group, cell in one.cells.items()]
+    lines = [[one.name, label(one.run), group, written(cell), one.reading] for one in found for group, cell in one.cells.items()]
     return grid(["Control", "Run", "Group", "Value", "Reading"], lines)
-
-
-def _chance(one: Control) -> str:
-    if one.ceiling:
-        return "upper bound"
-    return {None: "–", True: "at chance", False: "not at chance"}[one.at_chance]
 
 
 def written(cell: Cell) -> str:

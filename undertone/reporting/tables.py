@@ -12,6 +12,8 @@ VERDICTS = ("p_plus", "p_zero", "p_minus")
 LEADS = ("pa_score", "pa_rate", "exact", "accuracy")
 SUITES = {"child-safety": "Child safety", "content": "Content kept", "adch": "Auxiliary head (ADCH)"}
 
+APART = ("cost", "layers")
+
 
 class Shares(NamedTuple):
     """p₊, p₀, p₋ as fractions."""
@@ -85,10 +87,15 @@ class Section(NamedTuple):
 
 
 def suites(keys: Iterable[Key]) -> list[str]:
-    """The suites that score replies, categories first; controls and costs have sections of their own."""
-    found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite != "cost"}
+    """The suites of the tables, categories first; controls, costs and layers have sections of their own."""
+    found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite not in APART}
     order = [*(f"pa/{name}" for name in ATTRIBUTES), *SUITES]
     return sorted(found, key=lambda suite: ([*order, suite].index(suite), suite))
+
+
+def of_replies(suite: str) -> bool:
+    """Whether a suite scores replies, and not weights, heads or layers."""
+    return not suite.startswith("control/") and suite not in (*APART, "adch")
 
 
 def section(table: Estimates, suite: str) -> Section:

@@ -29,6 +29,13 @@ def test_no_right_reply_is_unscored_with_reason() -> None:
     assert "no reply" in row.reason
 
 
+@pytest.mark.parametrize("said", ["ask your mother", "heat the oven", "hm"])
+def test_no_reply_of_the_contrast_is_unscored_with_reason(said: str) -> None:
+    (row,) = judged(RuleJudge(), [case(said, contrast_reply=None)])
+    assert row.value is None, "neutral and wrong cannot be told apart, and +1 alone would make every score rise"
+    assert "no contrast_reply" in row.reason
+
+
 def test_attribute_free_replies_are_right_or_neutral() -> None:
     free = {"category": "content", "contrast": None, "contrast_reply": None, "reply": "two"}
     assert [row.value for row in judged(RuleJudge(), [case("Two.", **free), case("three", **free)])] == [1, 0]

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from undertone.evaluation.judges.base import Case, cases
-from undertone.records import Judgement, Reply, Utterance
+from undertone.records import CONTENT, Judgement, Reply, Utterance
 from undertone.text import normalise
 
 
 class RuleJudge:
     """+1: the speaker's reply, −1: the contrast's, 0: anything else; case, punctuation and white space do not matter.
 
-    Without a reply to compare with, or where both voices deserve the same one, nothing can be told: unscored.
+    Without both replies to compare with, or where both voices deserve the same one, nothing can be told: unscored. Content has one
+    right reply whoever asks.
     """
 
     name = "rule"
@@ -24,6 +25,8 @@ def _verdict(case: Case) -> Judgement:
     utterance, said = case.utterance, normalise(case.reply.text)
     if utterance.reply is None:
         return case.judged(RuleJudge.name, None, "the utterance has no reply to compare with")
+    if utterance.contrast_reply is None and utterance.category != CONTENT:
+        return case.judged(RuleJudge.name, None, "the utterance has no contrast_reply, so a wrong reply and a neutral one look alike")
     right = normalise(utterance.reply)
     contrast = None if utterance.contrast_reply is None else normalise(utterance.contrast_reply)
     if right == contrast:
