@@ -8,7 +8,7 @@ from pathlib import Path
 from undertone import settings
 from undertone.lookup import resolve
 from undertone.progress import bar
-from undertone.records import CONTENT, Rejected, Utterance
+from undertone.records import CONTENT, Rejected, Split, Utterance
 from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
@@ -28,7 +28,8 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)
     make = synthesiser(chosen)
     speaker = make()
-    work = jobs(plan(queries, chosen, speaker.renders))
+    dealt = pairs.deal([split for split in SPLITS if asked(chosen, split)], chosen.speakers, chosen.seed, speaker.voices)
+    work = jobs(plan(queries, chosen, speaker.renders, dealt.numbers))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
     done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
@@ -45,19 +46,28 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     if not rows:
         raise ValueError(f"{run.folder}: every clip was rejected; the first because {rejected.rows(Rejected)[0].reason}")
     turned_away = list({row.id: row for row in rejected.rows(Rejected)}.values())
-    write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic"))
+    write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic") if dealt.apart else ("text", "topic"))
     print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")
+    if not dealt.apart:
+        print(f"speakers stand in several splits: {speaker.name} has too few voices to keep them apart (folder.json leaves speaker out)")
     return run.folder
 
 
-def plan(queries: Sequence[Query], chosen: settings.Synthesize, renders: Mapping[str, Sequence[str]]) -> list[Planned]:
+def asked(chosen: settings.Synthesize, split: Split) -> bool:
+    """Whether anything is to be spoken for `split`."""
+    return any(getattr(chosen, split).values()) or (split == "test" and chosen.safety_speakers > 0)
+
+
+def plan(
+    queries: Sequence[Query], chosen: settings.Synthesize, renders: Mapping[str, Sequence[str]], numbers: Mapping[Split, Sequence[int]]
+) -> list[Planned]:
     """Every rendering of every split. Ordinary queries are dealt out by topic; child-safety questions are test only."""
     rng = random.Random(chosen.seed)
     topic_split = pairs.split_topics(queries, chosen.seed)
     planned: list[Planned] = []
     for split in SPLITS:
         clips: Mapping[str, int] = getattr(chosen, split)
-        cast = Cast(pairs.speakers(split, chosen.speakers, chosen.seed), renders, rng)
+        cast = Cast(numbers.get(split, ()), renders, rng)
         for category in clips:
             some = [query for query in queries if query.category == category and topic_split[query.topic] == split and not query.safety]
             if clips[category] and not some:

@@ -79,7 +79,11 @@ def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
     """Speak, check and write the renderings of one job."""
     rate = synthesiser.sample_rate
     waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
-    rows = [utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate) for one, wave in zip(job, waves, strict=True)]
+    who = [synthesiser.speaker_name(one.attributes, one.speaker) for one in job]
+    rows = [
+        utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate, name)
+        for one, wave, name in zip(job, waves, who, strict=True)
+    ]
     reasons = [reason_to_reject(wave, rate) for wave in waves]
     category = job[0].query.category
     if len(job) == 2 and category != CONTENT and not any(reasons):

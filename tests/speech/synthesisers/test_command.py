@@ -120,6 +120,21 @@ def test_it_travels_to_worker_processes(program: str) -> None:
     assert len(command.speak("hello", MAN, 0)) == 8000
 
 
+@pytest.mark.parametrize(
+    ("holes", "names"),
+    [
+        ("{gender}", {"rms", "female"}),
+        ("{gender} {emotion}", {"rms", "female"}),
+        ("{gender} {speaker}", {"7"}),
+        ("", {"sh"}),
+    ],
+)
+def test_who_speaks_is_what_the_program_is_told(holes: str, names: set[str]) -> None:
+    command = Command(f"sh {{text}} {{out}} {holes}", RENDERS, {"male": "rms"})
+    assert command.voices(7) == names
+    assert len(command.voices(7) | command.voices(8)) == (2 if "speaker" in holes or "gender" in holes else 1)
+
+
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_flite_speaks() -> None:
     flite = Command("flite -voice {gender} -t {text} -o {out}", RENDERS, {"male": "rms", "female": "slt"})

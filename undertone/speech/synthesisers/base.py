@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import product
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
@@ -25,6 +26,15 @@ class Synthesiser(ABC):
     @abstractmethod
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int) -> Waveform:
         """`text` said with `attributes` by simulated speaker number `speaker`; the same arguments give the same samples."""
+
+    def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
+        """Who is heard: two speaker numbers of one name are one voice. Unless said otherwise, every number is somebody else."""
+        return str(speaker)
+
+    def voices(self, speaker: int) -> frozenset[str]:
+        """Every name that is heard under number `speaker`, whatever the attributes."""
+        everything = product(*self.renders.values())
+        return frozenset(self.speaker_name(dict(zip(self.renders, values, strict=True)), speaker) for values in everything)
 
     def check(self, attributes: Mapping[str, str]) -> None:
         """Raise ValueError where a value is asked for that this synthesiser does not render, naming those that could."""

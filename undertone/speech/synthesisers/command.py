@@ -16,6 +16,7 @@ from undertone.speech.synthesisers.base import Synthesiser, Waveform
 
 _HOLE = re.compile(r"\{(\w+)\}")
 _NEEDED = ("text", "out")
+_STATE = "emotion"  # passes: nobody becomes another person by it
 
 
 class Command(Synthesiser):
@@ -60,6 +61,14 @@ class Command(Synthesiser):
                 raise RuntimeError(f"command {self._arguments[0]!r} wrote no file for {text!r}; its stderr: {said}")
             sound = read_sound(out, self.sample_rate, where=f"command {self._arguments[0]!r}, {text!r}")
             return sound.wave.clip(-1, 1)  # resampling may overshoot
+
+    def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
+        """The number where the program is told it; else what it is told of the person, and a program that is told nothing is one person."""
+        holes = {hole for argument in self._arguments for hole in _HOLE.findall(argument)}
+        if "speaker" in holes:
+            return str(speaker)
+        told = [self._words.get(value, value) for name, value in attributes.items() if name in holes - {_STATE}]
+        return "-".join(told) or Path(self._arguments[0]).name
 
     def _run(self, filling: Mapping[str, str]) -> str:
         """Run the program; the end of its stderr."""

@@ -16,7 +16,8 @@ VOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class OpenAITTS(Synthesiser):
-    """Speech from /audio/speech. `voices` lists voice names per gender (none: OpenAI's own); speaker n takes the n-th, round and round.
+    """Speech from /audio/speech. `voices` lists voice names per gender (none: OpenAI's own). Voices of all genders stand
+    together in as many groups as the scarcest gender has voices, and speaker n takes group n, round and round.
 
     The endpoint is told every asked value in words (`Value.style`), so it renders whatever has a row in `ATTRIBUTES`; how well is for
     the acoustic check to say. The endpoint draws its own randomness: `seed` has no effect.
@@ -33,15 +34,21 @@ class OpenAITTS(Synthesiser):
             if not voices.get(gender):
                 raise ValueError(f"openai_tts: name at least one voice for gender {gender!r}")
         self._endpoint, self._voices = endpoint, voices
+        # Were each gender counted round by itself, every voice would sooner or later share a speaker with every other.
+        self._groups = min(len(names) for names in voices.values())
         self.version = f"1:{endpoint.model}"
 
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
         """`text` with `attributes`, gender among them; `audio.BadSound` where what comes back is none."""
         self.check(attributes)
-        names = self._voices[attributes.get("gender", ATTRIBUTES["gender"].names[0])]
-        body = self._endpoint.sound(text, names[speaker % len(names)], instructions(attributes))
+        body = self._endpoint.sound(text, self.speaker_name(attributes, speaker), instructions(attributes))
         sound = read_sound(BytesIO(body), self.sample_rate, where=f"{self._endpoint.address}, {text!r}")
         return sound.wave.clip(-1, 1)  # resampling may overshoot
+
+    def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
+        """The voice that is asked for."""
+        group = self._voices[attributes.get("gender", ATTRIBUTES["gender"].names[0])][speaker % self._groups :: self._groups]
+        return group[speaker // self._groups % len(group)]
 
 
 def instructions(attributes: Mapping[str, str]) -> str:
