@@ -53,3 +53,28 @@ def test_espeak_speaks_as_many_speakers_as_asked_and_keeps_them_apart(tmp_path: 
     assert declared(tmp_path) == ["speaker", "text", "topic"]
     assert {row.speaker for row in rows(tmp_path) if row.split == "train"} <= {f"espeak-{number}" for number in range(1000, 1040)}
     assert "several splits" not in capsys.readouterr().out
+
+
+def test_a_program_that_fails_over_some_texts_spoils_no_others(tmp_path: Path) -> None:
+    program = tmp_path / "moody.sh"
+    program.write_text(f'case "$1" in *help*) echo "no such word: help" >&2; exit 3;; esac; exec {COMMAND} "$1" "$2"\n')
+    words = ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}", *clips(train={"content": 40})]
+    assert synthesize(tmp_path / "data", *words) == 0
+    turned_away = rejected(tmp_path / "data")
+    assert turned_away
+    assert all("not spoken: " in row.reason and "its stderr: no such word: help" in row.reason for row in turned_away)
+    assert len(rows(tmp_path / "data")) == 40 - len(turned_away)
+    assert not any("help" in row.text for row in rows(tmp_path / "data"))
+
+
+def test_what_could_not_be_spoken_is_tried_again_by_a_synthesis_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program, broken = tmp_path / "later.sh", tmp_path / "broken"
+    broken.touch()
+    program.write_text(f'test -e {broken} && exit 3; exec {COMMAND} "$1" "$2"\n')
+    words = ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}", *clips(train={"content": 4})]
+    assert synthesize(tmp_path / "data", *words) == 2
+    assert "every clip was rejected; the first because not spoken: command 'sh' ended with status 3" in capsys.readouterr().err
+    broken.unlink()
+    assert synthesize(tmp_path / "data", *words) == 0
+    assert len(rows(tmp_path / "data")) == 4
+    assert not rejected(tmp_path / "data")

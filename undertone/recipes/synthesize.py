@@ -13,7 +13,7 @@ from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
 from undertone.speech.pairs import SPLITS, Cast, Planned
-from undertone.speech.rendering import ids, jobs, render
+from undertone.speech.rendering import UNSPOKEN, ids, jobs, render
 from undertone.speech.synthesisers import SYNTHESISERS
 from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers import write_queries
@@ -32,7 +32,8 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     work = jobs(plan(queries, chosen, speaker.renders, dealt.numbers))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
-    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
+    heard = [row for row in rejected.rows(Rejected) if not row.reason.startswith(UNSPOKEN)]
+    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in heard}
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
@@ -45,7 +46,8 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     rows.sort(key=lambda row: place[row.id])  # threads finish in any order
     if not rows:
         raise ValueError(f"{run.folder}: every clip was rejected; the first because {rejected.rows(Rejected)[0].reason}")
-    turned_away = list({row.id: row for row in rejected.rows(Rejected)}.values())
+    spoken = {row.id for row in rows}
+    turned_away = list({row.id: row for row in rejected.rows(Rejected) if row.id not in spoken}.values())
     write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic") if dealt.apart else ("text", "topic"))
     print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")
     if not dealt.apart:

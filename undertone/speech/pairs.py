@@ -129,7 +129,7 @@ def plan_safety(queries: Sequence[Query], renderings: int, cast: Cast) -> Iterat
     twice."""
     contrasts = cast.contrasts("age") if queries and renderings else []
     for query in queries:
-        enough = [*cast.speakers] * -(-renderings // len(cast.speakers))
+        enough = [*cast.speakers] * -(-renderings // max(1, len(cast.speakers)))
         for speaker in cast.rng.sample(enough, renderings):
             yield from _pair(query, "age", contrasts[0], speaker, "test", "child-safety", cast)
 
@@ -159,6 +159,11 @@ def identity(planned: Planned, synthesiser: str, version: str) -> str:
     return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 
+def file_name(planned: Planned, name: str) -> str:
+    """Where the clip called `name` lies in the data folder."""
+    return f"{planned.split}/{name}.flac"
+
+
 def utterance(planned: Planned, source: str, version: str, seconds: float, speaker: str) -> Utterance:
     """The row of a rendering that was made; `speaker` is the name of the voice."""
     query, name = planned.query, identity(planned, source, version)
@@ -166,7 +171,7 @@ def utterance(planned: Planned, source: str, version: str, seconds: float, speak
     return Utterance(
         id=name,
         text=query.text,
-        file_name=f"{planned.split}/{name}.flac",
+        file_name=file_name(planned, name),
         seconds=round(seconds, 3),
         attributes=planned.attributes,
         speaker=f"{source}-{speaker}",

@@ -6,15 +6,19 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
-from undertone.audio import write_flac
+from undertone.audio import BadSound, write_flac
 from undertone.records import CONTENT, Rejected, Utterance
 from undertone.speech.filters import pair_reason, reason_to_reject
-from undertone.speech.pairs import Planned, identity, utterance
-from undertone.speech.synthesisers.base import Synthesiser
+from undertone.speech.pairs import Planned, file_name, identity, utterance
+from undertone.speech.synthesisers.base import Synthesiser, Unspeakable
 from undertone.workers import processes
 
 Job = Sequence[Planned]
 """The renderings of one pair, or a single one: they are kept or turned away together."""
+
+
+UNSPOKEN = "not spoken: "
+"""How the reason begins where there is no sound to judge; what is wrong may be mended, so a synthesis that goes on tries these again."""
 
 
 class Rendered(NamedTuple):
@@ -78,7 +82,10 @@ def _render(job: Job) -> Rendered:
 def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
     """Speak, check and write the renderings of one job."""
     rate = synthesiser.sample_rate
-    waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
+    try:
+        waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
+    except (Unspeakable, BadSound) as error:
+        return _turned_away(job, synthesiser, f"{UNSPOKEN}{error}")
     who = [synthesiser.speaker_name(one.attributes, one.speaker) for one in job]
     rows = [
         utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate, name)
@@ -91,10 +98,15 @@ def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
         reasons = [pair_reason((waves[0], waves[1]), rate, category, values)] * 2
     if any(reasons):
         why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
-        return Rendered([], [Rejected(id=row.id, file_name=row.file_name, reason=why) for row in rows])
+        return _turned_away(job, synthesiser, why)
     for row, wave in zip(rows, waves, strict=True):
         write_flac(folder / row.file_name, wave, rate)
     return Rendered(rows, [])
+
+
+def _turned_away(job: Job, synthesiser: Synthesiser, reason: str) -> Rendered:
+    names = zip(job, ids(job, synthesiser), strict=True)
+    return Rendered([], [Rejected(id=name, file_name=file_name(one, name), reason=reason) for one, name in names])
 
 
 def ids(job: Job, synthesiser: Synthesiser) -> list[str]:

@@ -111,7 +111,7 @@ def test_who_renders_asks_every_row_of_the_table() -> None:
 
 
 def test_a_nul_character_is_an_error_that_says_so() -> None:
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(RuntimeError, match="NUL"):
         Command("sh {text} {out}", RENDERS).speak("a\0b", MAN, 0)
 
 

@@ -13,6 +13,10 @@ Waveform = NDArray[np.float32]
 """Mono samples in [−1, 1]."""
 
 
+class Unspeakable(RuntimeError):
+    """A text that cannot be spoken in this voice, and why: no reason to give up the others."""
+
+
 class Synthesiser(ABC):
     """Text → speech in a given voice. `renders` names the attribute values it can make audible; where it depends on how a synthesiser
     is set up, the class renders nothing and its objects say what they do."""
@@ -25,7 +29,8 @@ class Synthesiser(ABC):
 
     @abstractmethod
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int) -> Waveform:
-        """`text` said with `attributes` by simulated speaker number `speaker`; the same arguments give the same samples."""
+        """`text` said with `attributes` by simulated speaker number `speaker`; the same arguments give the same samples.
+        `Unspeakable` and `audio.BadSound` turn away this one rendering; every other error ends the whole synthesis."""
 
     def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
         """Who is heard: two speaker numbers of one name are one voice. Unless said otherwise, every number is somebody else."""

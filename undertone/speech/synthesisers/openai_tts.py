@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import read_sound
-from undertone.endpoint import Endpoint
-from undertone.speech.synthesisers.base import Synthesiser, Waveform
+from undertone.endpoint import Endpoint, Unanswerable
+from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 # OpenAI's own voices, as they sound to us: a voice cannot be talked out of its gender.
 VOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -39,9 +39,13 @@ class OpenAITTS(Synthesiser):
         self.version = f"1:{endpoint.model}"
 
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
-        """`text` with `attributes`, gender among them; `audio.BadSound` where what comes back is none."""
+        """`text` with `attributes`, gender among them; `Unspeakable` where the endpoint will not say it, `audio.BadSound` where what comes
+        back is none."""
         self.check(attributes)
-        body = self._endpoint.sound(text, self.speaker_name(attributes, speaker), instructions(attributes))
+        try:
+            body = self._endpoint.sound(text, self.speaker_name(attributes, speaker), instructions(attributes))
+        except Unanswerable as error:
+            raise Unspeakable(str(error)) from None
         sound = read_sound(BytesIO(body), self.sample_rate, where=f"{self._endpoint.address}, {text!r}")
         return sound.wave.clip(-1, 1)  # resampling may overshoot
 
