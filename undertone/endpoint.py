@@ -158,7 +158,7 @@ class Endpoint:
         def once() -> bytes:
             create: Any = self._client.audio.speech.with_raw_response.create
             body = create(model=self.model, input=text, voice=voice, instructions=instructions, response_format="wav").content
-            self.count(len((text + instructions).encode()) // _BYTES_PER_TOKEN + 1)
+            self.count(sound_tokens(text, instructions))
             return bytes(body)
 
         return self._insist(once)
@@ -266,6 +266,11 @@ class Endpoint:
 
     def _secret_out(self, body: bytes) -> bytes:
         return body.replace(self._key.encode(), b"[key]") if len(self._key) >= _SHORTEST_SECRET else body
+
+
+def sound_tokens(text: str, instructions: str) -> int:
+    """What speaking `text` counts as: its words, for /audio/speech reports no usage; what the sound itself costs is not in it."""
+    return len((text + instructions).encode()) // _BYTES_PER_TOKEN + 1
 
 
 def _key(variable: str) -> str:

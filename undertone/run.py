@@ -66,6 +66,7 @@ IMMATERIAL = frozenset(
         "workers",
         "strict",
         "features",
+        "disjoint",
         "concurrency",
         "attempts",
         "timeout",

@@ -13,7 +13,7 @@ from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
 from undertone.speech.pairs import SPLITS, Cast, Planned
-from undertone.speech.rendering import UNSPOKEN, ids, jobs, render
+from undertone.speech.rendering import UNSPOKEN, Tally, ids, jobs, render, tally
 from undertone.speech.synthesisers import SYNTHESISERS
 from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers import write_queries
@@ -34,6 +34,8 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
     heard = [row for row in rejected.rows(Rejected) if not row.reason.startswith(UNSPOKEN)]
     done = {row.id for row in kept.rows(Utterance)} | {row.id for row in heard}
+    for one in (one for job in work if done.issuperset(ids(job, speaker)) for one in job):
+        speaker.count_spoken(one.query.text, one.attributes)  # its endpoint is the one that `make` gives to all
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
@@ -48,11 +50,26 @@ def synthesize(chosen: settings.Synthesize) -> Path:
         raise ValueError(f"{run.folder}: every clip was rejected; the first because {rejected.rows(Rejected)[0].reason}")
     spoken = {row.id for row in rows}
     turned_away = list({row.id: row for row in rejected.rows(Rejected) if row.id not in spoken}.values())
+    counts = tally(work, speaker, spoken, {row.id: row.reason for row in turned_away})
+    refuse_empty(counts, run.folder)
     write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic") if dealt.apart else ("text", "topic"))
-    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")
+    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why); kept of asked:")
+    for split in SPLITS:
+        if some := [f"{one.category} {one.kept}/{one.asked}" for one in counts if one.split == split]:
+            print(f"  {split}: {', '.join(some)}")
     if not dealt.apart:
         print(f"speakers stand in several splits: {speaker.name} has too few voices to keep them apart (folder.json leaves speaker out)")
     return run.folder
+
+
+def refuse_empty(counts: Sequence[Tally], folder: Path) -> None:
+    """ValueError names the first category of which a split was to have clips and has none."""
+    for split, category, kept, asked, reason in counts:
+        if not kept:
+            raise ValueError(
+                f"{folder}: {split}.{category}: all {asked} clips were rejected, the first because {reason}; finished clips stay; choose "
+                f"another synthesiser, or ask for 0 clips of it, with another --out"
+            )
 
 
 def asked(chosen: settings.Synthesize, split: Split) -> bool:

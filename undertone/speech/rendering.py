@@ -1,13 +1,13 @@
 """Planned renderings → clips on disk, all cores busy."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 from undertone.audio import BadSound, write_flac
-from undertone.records import CONTENT, Rejected, Utterance
+from undertone.records import CONTENT, Rejected, Split, Utterance
 from undertone.speech.filters import pair_reason, reason_to_reject
 from undertone.speech.pairs import Planned, file_name, identity, utterance
 from undertone.speech.synthesisers.base import Synthesiser, Unspeakable
@@ -37,10 +37,12 @@ def jobs(planned: Sequence[Planned]) -> list[Job]:
 
 
 def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:
-    """Speak every job; `make` builds the synthesiser in each worker process (0: one a core), or the one that threads share (0: 8)."""
+    """Speak every job; `make` builds the synthesiser in each worker process (0: one a core), or the one that threads share (0: as
+    many as it allows, else 8)."""
     speaker = make()
     if speaker.workers == "threads":
-        yield from _threaded(work, speaker, folder, workers or 8)
+        most = speaker.concurrency
+        yield from _threaded(work, speaker, folder, min(workers or most, most) if most else workers or 8)
         return
     count = workers or os.cpu_count() or 1
     with processes(count, _start, make, folder) as pool:
@@ -102,6 +104,30 @@ def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
     for row, wave in zip(rows, waves, strict=True):
         write_flac(folder / row.file_name, wave, rate)
     return Rendered(rows, [])
+
+
+class Tally(NamedTuple):
+    """Of the clips asked for of a category in a split (child-safety questions by themselves), how many there are, and why the first that
+    is not there was turned away."""
+
+    split: Split
+    category: str
+    kept: int
+    asked: int
+    reason: str
+
+
+def tally(work: Sequence[Job], synthesiser: Synthesiser, spoken: Collection[str], reasons: Mapping[str, str]) -> list[Tally]:
+    """What came of `work`, given the ids `spoken` and the `reasons` of others, by id."""
+    cells: dict[tuple[Split, str], list[str]] = {}
+    for job in work:
+        for one, name in zip(job, ids(job, synthesiser), strict=True):
+            category = one.query.category if one.suite != "child-safety" else one.suite
+            cells.setdefault((one.split, category), []).append(name)
+    return [
+        Tally(*cell, sum(name in spoken for name in names), len(names), next((reasons[name] for name in names if name in reasons), ""))
+        for cell, names in cells.items()
+    ]
 
 
 def _turned_away(job: Job, synthesiser: Synthesiser, reason: str) -> Rendered:

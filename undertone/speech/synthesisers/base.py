@@ -26,11 +26,16 @@ class Synthesiser(ABC):
     sample_rate: int
     renders: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     workers: ClassVar[Literal["processes", "threads"]] = "processes"
+    concurrency: int = 0
+    """Texts at most that are spoken at once by one that threads share; 0: as many as there are workers."""
 
     @abstractmethod
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int) -> Waveform:
         """`text` said with `attributes` by simulated speaker number `speaker`; the same arguments give the same samples.
         `Unspeakable` and `audio.BadSound` turn away this one rendering; every other error ends the whole synthesis."""
+
+    def count_spoken(self, text: str, attributes: Mapping[str, str]) -> None:  # noqa: B027, most cost nothing
+        """Take note of what an earlier start has had spoken, where that counts towards a spend limit."""
 
     def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
         """Who is heard: two speaker numbers of one name are one voice. Unless said otherwise, every number is somebody else."""

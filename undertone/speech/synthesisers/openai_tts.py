@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import read_sound
-from undertone.endpoint import Endpoint, Unanswerable
+from undertone.endpoint import Endpoint, Unanswerable, sound_tokens
 from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 # OpenAI's own voices, as they sound to us: a voice cannot be talked out of its gender.
@@ -34,6 +34,7 @@ class OpenAITTS(Synthesiser):
             if not voices.get(gender):
                 raise ValueError(f"openai_tts: name at least one voice for gender {gender!r}")
         self._endpoint, self._voices = endpoint, voices
+        self.concurrency = endpoint.concurrency
         # Were each gender counted round by itself, every voice would sooner or later share a speaker with every other.
         self._groups = min(len(names) for names in voices.values())
         self.version = f"1:{endpoint.model}"
@@ -48,6 +49,10 @@ class OpenAITTS(Synthesiser):
             raise Unspeakable(str(error)) from None
         sound = read_sound(BytesIO(body), self.sample_rate, where=f"{self._endpoint.address}, {text!r}")
         return sound.wave.clip(-1, 1)  # resampling may overshoot
+
+    def count_spoken(self, text: str, attributes: Mapping[str, str]) -> None:
+        """What `text` has cost, retries aside, counts as spent."""
+        self._endpoint.count(sound_tokens(text, instructions(attributes)))
 
     def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
         """The voice that is asked for."""
