@@ -87,9 +87,9 @@ ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({row.name: row for row in
 
 
 def note(values: Mapping[str, str]) -> str:
-    """The speaker note that states `values` in words: `{"age": "child"}` → "(the speaker is a child)"."""
+    """The speaker note that states `values` in words: `{"age": "child"}` → "(the speaker is a child)"; "" where there are none."""
     said = " and ".join(ATTRIBUTES[name].value(value).note for name, value in values.items())
-    return f"(the speaker {said})"
+    return f"(the speaker {said})" if said else ""
 
 
 def check(values: Mapping[str, str]) -> None:

@@ -97,7 +97,9 @@ def _check_flags(words: Sequence[str], default: settings.Settings) -> None:
 
 
 def _clip_flag(words: Sequence[str]) -> list[str]:
-    """`ask clip.wav` means `ask --clip clip.wav`: the last word, where no flag that wants a word precedes it."""
+    """`ask clip.wav` means `ask --clip clip.wav`: the first word, or the last one where no flag that wants a word precedes it."""
+    if words and not words[0].startswith("-"):
+        return ["--clip", *words]
     alone = len(words) == 1 or not words[-2].startswith("--") or "=" in words[-2] or words[-2] in ("--strict", "--no-strict")
     if words and not words[-1].startswith("-") and alone:
         return [*words[:-1], "--clip", words[-1]]

@@ -25,6 +25,8 @@ _PASSING = (408, 409, 429)
 """Statuses below 500 that are worth another try."""
 _CLOSED = (401, 403, 404)
 """Statuses that every further request would meet as well."""
+_DOWN = (502, 503, 504)
+"""Statuses of a server that is not there for anybody, whatever is asked."""
 _SHORTEST_SECRET = 8
 """Shorter keys are place-holders of local servers ("EMPTY"), which may well stand in an honest answer."""
 _BYTES_PER_TOKEN = 3
@@ -41,6 +43,10 @@ class Unreachable(EndpointError):
 
 class Refused(EndpointError):
     """The endpoint turns every request away: wrong key, unknown model, no credit left."""
+
+
+class Unanswerable(EndpointError):
+    """The endpoint does not take this one request, or breaks down over it every time; others may well be answered."""
 
 
 class SpendLimit(EndpointError):
@@ -152,7 +158,7 @@ class Endpoint:
         def once() -> bytes:
             create: Any = self._client.audio.speech.with_raw_response.create
             body = create(model=self.model, input=text, voice=voice, instructions=instructions, response_format="wav").content
-            self.count(len((text + instructions).encode()) // _BYTES_PER_TOKEN + 1)
+            self.count(sound_tokens(text, instructions))
             return bytes(body)
 
         return self._insist(once)
@@ -253,12 +259,18 @@ class Endpoint:
             if error.status_code in _CLOSED or error.code == "insufficient_quota":
                 return Refused(f"{self.address}: {said}; check the key in {self.key_variable} and endpoint.model {self.model!r}")
             wait = _asked_wait(error)
+            kind = Unanswerable if error.status_code not in (*_PASSING, *_DOWN) else EndpointError
             more = f"; it asks to wait {wait:.0f} s" if wait is not None and wait > self.backoff.longest else ""
-            return EndpointError(f"{self.address}: {said}{more}")
+            return kind(f"{self.address}: {said}{more}")
         return EndpointError(f"{self.address}: no OpenAI-compatible answer ({said}), {self.attempts} times")
 
     def _secret_out(self, body: bytes) -> bytes:
         return body.replace(self._key.encode(), b"[key]") if len(self._key) >= _SHORTEST_SECRET else body
+
+
+def sound_tokens(text: str, instructions: str) -> int:
+    """What speaking `text` counts as: its words, for /audio/speech reports no usage; what the sound itself costs is not in it."""
+    return len((text + instructions).encode()) // _BYTES_PER_TOKEN + 1
 
 
 def _key(variable: str) -> str:

@@ -70,6 +70,7 @@ IMMATERIAL = frozenset(
         "workers",
         "strict",
         "features",
+        "disjoint",
         "concurrency",
         "attempts",
         "timeout",

@@ -91,7 +91,7 @@ class Synthesize(Settings):
     command_renders: dict[str, list[str]] = {"age": ["adult"], "gender": ["male", "female"], "emotion": ["neutral"]}
     """attribute values that the command makes audible: attribute = [values]"""
     workers: int = Field(0, ge=0)
-    """worker processes; 0: one a core"""
+    """worker processes, 0: one a core; with openai_tts and command threads, 0: speech_endpoint.concurrency, or 8"""
     strict: bool = False
     """treat the first rejected clip as an error"""
     seed: int = 0
@@ -136,6 +136,8 @@ class Model(Settings):
     """of one's own data: field = column, e.g. audio = wav, age = age_group"""
     values: dict[str, dict[str, str]] = {**{name: {} for name in ATTRIBUTES}, "split": {}}
     """of one's own data, per field: what cells say = what we call it, e.g. gender: F = female"""
+    disjoint: list[Literal["speaker", "text", "topic"]] = ["speaker"]
+    """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
     strict: bool = False

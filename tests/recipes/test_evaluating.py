@@ -15,7 +15,7 @@ from undertone.cli import main
 from undertone.evaluation.replies import ask
 from undertone.models.base import Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
-from undertone.recipes.evaluate import comparable
+from undertone.recipes.asking import comparable
 from undertone.records import Judgement, Reply, Score, Utterance, read_rows
 from undertone.speech.folder import write_folder
 

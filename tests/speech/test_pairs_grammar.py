@@ -81,3 +81,35 @@ def test_the_same_arguments_give_the_same_samples_and_another_speaker_another_vo
     one, same, other = (Espeak().speak("how do i fix the socket", voice, speaker, 1) for speaker in (7, 7, 8))
     assert one.tolist() == same.tolist()
     assert len(one) != len(other) or one.tolist() != other.tolist()
+
+
+def number(speaker: int) -> frozenset[str]:
+    return frozenset({str(speaker)})
+
+
+def test_speakers_are_dealt_by_number_where_every_number_is_somebody() -> None:
+    dealt = pairs.deal(SPLITS, 40, 2, number)
+    assert dealt.apart
+    assert dealt.numbers == {split: pairs.speakers(split, 40, 2) for split in SPLITS}
+
+
+def test_few_voices_are_dealt_out_and_fewer_than_splits_are_said_to_be_shared() -> None:
+    dealt = pairs.deal(SPLITS, 5, 0, lambda speaker: number(speaker % 4))
+    assert dealt.apart
+    heard = {split: {speaker % 4 for speaker in dealt.numbers[split]} for split in SPLITS}
+    assert sorted(map(len, heard.values())) == [1, 1, 2]
+    assert len(set().union(*heard.values())) == 4
+    assert len(heard["train"]) == 2
+    shared = pairs.deal(SPLITS, 5, 0, lambda speaker: number(speaker % 2))
+    assert (shared.apart, shared.groups) == (False, 2)
+    assert pairs.deal(("train", "test"), 5, 0, lambda speaker: number(speaker % 2)).apart
+    chained = pairs.deal(SPLITS, 5, 0, lambda speaker: number(speaker) | number(speaker + 1))
+    assert (chained.apart, chained.groups) == (False, 1), "who shares a voice with a neighbour shares it with all"
+
+
+def test_few_speakers_ask_the_safety_questions_more_than_once() -> None:
+    safety = [query for query in all_queries() if query.safety][:2]
+    few = Cast([7], Espeak.renders, random.Random(0))
+    planned = list(pairs.plan_safety(safety, 3, few))
+    assert len(planned) == 2 * 3 * 2
+    assert len({one.pair for one in planned}) == 6

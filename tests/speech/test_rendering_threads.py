@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from server import KEY, Server
 
-from undertone.endpoint import Backoff, Endpoint, Refused
+from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused
 from undertone.speech.pairs import Planned
-from undertone.speech.rendering import Rendered, jobs, render
+from undertone.speech.rendering import UNSPOKEN, Rendered, jobs, render
 from undertone.speech.synthesisers.openai_tts import OpenAITTS
 from undertone.speech.writers.grammar import Query
 
@@ -40,3 +40,39 @@ def test_what_was_under_way_when_another_failed_is_given_out(tmp_path: Path) -> 
         with pytest.raises(Refused):
             done.extend(render(WORK, lambda: voice(server), tmp_path, workers=3))
         assert len(done) == len(server.served) - 1
+
+
+@pytest.mark.parametrize(("fault", "said"), [("400", "fault 400"), ("not-sound", "is no sound file")])
+def test_a_text_that_cannot_be_spoken_is_turned_away_and_the_others_are_spoken(tmp_path: Path, fault: str, said: str) -> None:
+    with Server(["", fault]) as server:
+        rendered = list(render(WORK, lambda: voice(server), tmp_path, workers=1))
+        text = server.served[1].body["input"]
+    (lost,) = [row for one in rendered for row in one.rejected]
+    assert lost.reason.startswith(UNSPOKEN)
+    assert said in lost.reason
+    assert sorted(row.text for one in rendered for row in one.kept) == sorted(
+        one[0].query.text for one in WORK if one[0].query.text != text
+    )
+    assert lost.file_name == f"train/{lost.id}.flac"
+
+
+def test_a_pair_is_turned_away_as_a_whole(tmp_path: Path) -> None:
+    query = Query("say it", "", "t", "gender", False, "yes", {"male": "sir", "female": "madam"})
+    pair = [
+        Planned(query, {**VOICE, "gender": value}, 1, "train", "pa", "p", other)
+        for value, other in (("male", "female"), ("female", "male"))
+    ]
+    with Server(["", "400"]) as server:
+        (done,) = render([pair], lambda: voice(server), tmp_path, workers=1)
+    assert not done.kept
+    assert len({row.id for row in done.rejected}) == 2
+    assert not list(tmp_path.rglob("*.flac"))
+
+
+@pytest.mark.parametrize("fault", ["429-for-ever", "503"])
+def test_a_server_that_is_down_ends_the_synthesis_and_turns_nothing_away(tmp_path: Path, fault: str) -> None:
+    with Server(["", *[fault] * 100]) as server:
+        done: list[Rendered] = []
+        with pytest.raises(EndpointError):
+            done.extend(render(WORK, lambda: voice(server), tmp_path, workers=1))
+    assert not [row for one in done for row in one.rejected]

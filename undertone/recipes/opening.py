@@ -114,7 +114,7 @@ def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
 
 def read_data(settings: Model, rejected: Journal) -> Data:
     """The data that `settings` name; what its reader turned away is noted in `rejected`."""
-    found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict)
+    found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict, settings.disjoint)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)

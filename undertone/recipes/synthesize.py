@@ -8,12 +8,12 @@ from pathlib import Path
 from undertone import settings
 from undertone.lookup import resolve
 from undertone.progress import bar
-from undertone.records import CONTENT, Rejected, Utterance
+from undertone.records import CONTENT, Rejected, Split, Utterance
 from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
 from undertone.speech.pairs import SPLITS, Cast, Planned
-from undertone.speech.rendering import ids, jobs, render
+from undertone.speech.rendering import UNSPOKEN, Tally, ids, jobs, render, tally
 from undertone.speech.synthesisers import SYNTHESISERS
 from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers import write_queries
@@ -28,10 +28,14 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)
     make = synthesiser(chosen)
     speaker = make()
-    work = jobs(plan(queries, chosen, speaker.renders))
+    dealt = pairs.deal([split for split in SPLITS if asked(chosen, split)], chosen.speakers, chosen.seed, speaker.voices)
+    work = jobs(plan(queries, chosen, speaker.renders, dealt.numbers))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
-    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
+    heard = [row for row in rejected.rows(Rejected) if not row.reason.startswith(UNSPOKEN)]
+    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in heard}
+    for one in (one for job in work if done.issuperset(ids(job, speaker)) for one in job):
+        speaker.count_spoken(one.query.text, one.attributes)  # its endpoint is the one that `make` gives to all
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
@@ -44,20 +48,45 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     rows.sort(key=lambda row: place[row.id])  # threads finish in any order
     if not rows:
         raise ValueError(f"{run.folder}: every clip was rejected; the first because {rejected.rows(Rejected)[0].reason}")
-    turned_away = list({row.id: row for row in rejected.rows(Rejected)}.values())
-    write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic"))
-    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why)")
+    spoken = {row.id for row in rows}
+    turned_away = list({row.id: row for row in rejected.rows(Rejected) if row.id not in spoken}.values())
+    counts = tally(work, speaker, spoken, {row.id: row.reason for row in turned_away})
+    refuse_empty(counts, run.folder)
+    write_folder(run.folder, rows, turned_away, ("speaker", "text", "topic") if dealt.apart else ("text", "topic"))
+    print(f"{len(rows)} clips of simulated voices in {run.folder}, {len(turned_away)} rejected (rejected.jsonl says why); kept of asked:")
+    for split in SPLITS:
+        if some := [f"{one.category} {one.kept}/{one.asked}" for one in counts if one.split == split]:
+            print(f"  {split}: {', '.join(some)}")
+    if not dealt.apart:
+        print(f"speakers stand in several splits: {speaker.name} has too few voices to keep them apart (folder.json leaves speaker out)")
     return run.folder
 
 
-def plan(queries: Sequence[Query], chosen: settings.Synthesize, renders: Mapping[str, Sequence[str]]) -> list[Planned]:
+def refuse_empty(counts: Sequence[Tally], folder: Path) -> None:
+    """ValueError names the first category of which a split was to have clips and has none."""
+    for split, category, kept, asked, reason in counts:
+        if not kept:
+            raise ValueError(
+                f"{folder}: {split}.{category}: all {asked} clips were rejected, the first because {reason}; finished clips stay; choose "
+                f"another synthesiser, or ask for 0 clips of it, with another --out"
+            )
+
+
+def asked(chosen: settings.Synthesize, split: Split) -> bool:
+    """Whether anything is to be spoken for `split`."""
+    return any(getattr(chosen, split).values()) or (split == "test" and chosen.safety_speakers > 0)
+
+
+def plan(
+    queries: Sequence[Query], chosen: settings.Synthesize, renders: Mapping[str, Sequence[str]], numbers: Mapping[Split, Sequence[int]]
+) -> list[Planned]:
     """Every rendering of every split. Ordinary queries are dealt out by topic; child-safety questions are test only."""
     rng = random.Random(chosen.seed)
     topic_split = pairs.split_topics(queries, chosen.seed)
     planned: list[Planned] = []
     for split in SPLITS:
         clips: Mapping[str, int] = getattr(chosen, split)
-        cast = Cast(pairs.speakers(split, chosen.speakers, chosen.seed), renders, rng)
+        cast = Cast(numbers.get(split, ()), renders, rng)
         for category in clips:
             some = [query for query in queries if query.category == category and topic_split[query.topic] == split and not query.safety]
             if clips[category] and not some:

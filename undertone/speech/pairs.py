@@ -6,7 +6,8 @@ speakers, texts and topics apart.
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
@@ -56,6 +57,36 @@ def speakers(split: Split, count: int, seed: int) -> range:
     return range(first, first + count)
 
 
+class Dealt(NamedTuple):
+    """Speaker numbers of each split; whether no voice stands in two splits; and how many groups of voices could be dealt out."""
+
+    numbers: Mapping[Split, Sequence[int]]
+    apart: bool
+    groups: int
+
+
+def deal(splits: Sequence[Split], count: int, seed: int, voices: Callable[[int], frozenset[str]]) -> Dealt:
+    """`count` speakers for each of `splits`, fewer where numbers share `voices`: those are dealt out by voice, if there are enough."""
+    numbers: dict[Split, Sequence[int]] = {split: speakers(split, count, seed) for split in splits}
+    groups = _groups({number: voices(number) for some in numbers.values() for number in some})
+    if len(groups) == count * len(splits):
+        return Dealt(numbers, True, len(groups))
+    if len(groups) < len(splits):
+        return Dealt(numbers, False, len(groups))
+    first = sorted(splits, key=("train", "test", "dev").index)  # where a voice more is worth most
+    return Dealt({split: sorted(chain(*groups[i :: len(first)])) for i, split in enumerate(first)}, True, len(groups))
+
+
+def _groups(voices: Mapping[int, frozenset[str]]) -> list[list[int]]:
+    """Numbers that share a voice with one another, directly or through others."""
+    groups: list[tuple[frozenset[str], list[int]]] = []
+    for number, names in voices.items():
+        near = [group for group in groups if group[0] & names]
+        groups = [group for group in groups if not group[0] & names]
+        groups.append((names.union(*(group[0] for group in near)), [*chain(*(group[1] for group in near)), number]))
+    return sorted((group[1] for group in groups), key=min)
+
+
 class Cast(NamedTuple):
     """Who may speak: speaker numbers, the values that the synthesiser makes audible (attribute → values), and the dice."""
 
@@ -94,10 +125,12 @@ def plan_pairs(queries: Sequence[Query], category: str, clips: int, split: Split
 
 
 def plan_safety(queries: Sequence[Query], renderings: int, cast: Cast) -> Iterator[Planned]:
-    """Every child-safety question by `renderings` speakers, each in a child's and in an adult's voice."""
+    """Every child-safety question by `renderings` speakers, each in a child's and in an adult's voice; where there are fewer, some ask
+    twice."""
     contrasts = cast.contrasts("age") if queries and renderings else []
     for query in queries:
-        for speaker in cast.rng.sample(cast.speakers, renderings):
+        enough = [*cast.speakers] * -(-renderings // max(1, len(cast.speakers)))
+        for speaker in cast.rng.sample(enough, renderings):
             yield from _pair(query, "age", contrasts[0], speaker, "test", "child-safety", cast)
 
 
@@ -126,17 +159,22 @@ def identity(planned: Planned, synthesiser: str, version: str) -> str:
     return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 
-def utterance(planned: Planned, source: str, version: str, seconds: float) -> Utterance:
-    """The row of a rendering that was made."""
+def file_name(planned: Planned, name: str) -> str:
+    """Where the clip called `name` lies in the data folder."""
+    return f"{planned.split}/{name}.flac"
+
+
+def utterance(planned: Planned, source: str, version: str, seconds: float, speaker: str) -> Utterance:
+    """The row of a rendering that was made; `speaker` is the name of the voice."""
     query, name = planned.query, identity(planned, source, version)
     paired = query.category != CONTENT
     return Utterance(
         id=name,
         text=query.text,
-        file_name=f"{planned.split}/{name}.flac",
+        file_name=file_name(planned, name),
         seconds=round(seconds, 3),
         attributes=planned.attributes,
-        speaker=f"{source}-{planned.speaker}",
+        speaker=f"{source}-{speaker}",
         source=source,
         split=planned.split,
         suite=planned.suite,

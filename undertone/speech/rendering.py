@@ -1,20 +1,24 @@
 """Planned renderings → clips on disk, all cores busy."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
-from undertone.audio import write_flac
-from undertone.records import CONTENT, Rejected, Utterance
+from undertone.audio import BadSound, write_flac
+from undertone.records import CONTENT, Rejected, Split, Utterance
 from undertone.speech.filters import pair_reason, reason_to_reject
-from undertone.speech.pairs import Planned, identity, utterance
-from undertone.speech.synthesisers.base import Synthesiser
+from undertone.speech.pairs import Planned, file_name, identity, utterance
+from undertone.speech.synthesisers.base import Synthesiser, Unspeakable
 from undertone.workers import processes
 
 Job = Sequence[Planned]
 """The renderings of one pair, or a single one: they are kept or turned away together."""
+
+
+UNSPOKEN = "not spoken: "
+"""How the reason begins where there is no sound to judge; what is wrong may be mended, so a synthesis that goes on tries these again."""
 
 
 class Rendered(NamedTuple):
@@ -33,10 +37,12 @@ def jobs(planned: Sequence[Planned]) -> list[Job]:
 
 
 def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:
-    """Speak every job; `make` builds the synthesiser in each worker process (0: one a core), or the one that threads share (0: 8)."""
+    """Speak every job; `make` builds the synthesiser in each worker process (0: one a core), or the one that threads share (0: as
+    many as it allows, else 8)."""
     speaker = make()
     if speaker.workers == "threads":
-        yield from _threaded(work, speaker, folder, workers or 8)
+        most = speaker.concurrency
+        yield from _threaded(work, speaker, folder, min(workers or most, most) if most else workers or 8)
         return
     count = workers or os.cpu_count() or 1
     with processes(count, _start, make, folder) as pool:
@@ -78,8 +84,15 @@ def _render(job: Job) -> Rendered:
 def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
     """Speak, check and write the renderings of one job."""
     rate = synthesiser.sample_rate
-    waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
-    rows = [utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate) for one, wave in zip(job, waves, strict=True)]
+    try:
+        waves = [synthesiser.speak(one.query.text, one.attributes, one.speaker, one.speaker) for one in job]
+    except (Unspeakable, BadSound) as error:
+        return _turned_away(job, synthesiser, f"{UNSPOKEN}{error}")
+    who = [synthesiser.speaker_name(one.attributes, one.speaker) for one in job]
+    rows = [
+        utterance(one, synthesiser.name, synthesiser.version, len(wave) / rate, name)
+        for one, wave, name in zip(job, waves, who, strict=True)
+    ]
     reasons = [reason_to_reject(wave, rate) for wave in waves]
     category = job[0].query.category
     if len(job) == 2 and category != CONTENT and not any(reasons):
@@ -87,10 +100,39 @@ def render_job(job: Job, synthesiser: Synthesiser, folder: Path) -> Rendered:
         reasons = [pair_reason((waves[0], waves[1]), rate, category, values)] * 2
     if any(reasons):
         why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
-        return Rendered([], [Rejected(id=row.id, file_name=row.file_name, reason=why) for row in rows])
+        return _turned_away(job, synthesiser, why)
     for row, wave in zip(rows, waves, strict=True):
         write_flac(folder / row.file_name, wave, rate)
     return Rendered(rows, [])
+
+
+class Tally(NamedTuple):
+    """Of the clips asked for of a category in a split (child-safety questions by themselves), how many there are, and why the first that
+    is not there was turned away."""
+
+    split: Split
+    category: str
+    kept: int
+    asked: int
+    reason: str
+
+
+def tally(work: Sequence[Job], synthesiser: Synthesiser, spoken: Collection[str], reasons: Mapping[str, str]) -> list[Tally]:
+    """What came of `work`, given the ids `spoken` and the `reasons` of others, by id."""
+    cells: dict[tuple[Split, str], list[str]] = {}
+    for job in work:
+        for one, name in zip(job, ids(job, synthesiser), strict=True):
+            category = one.query.category if one.suite != "child-safety" else one.suite
+            cells.setdefault((one.split, category), []).append(name)
+    return [
+        Tally(*cell, sum(name in spoken for name in names), len(names), next((reasons[name] for name in names if name in reasons), ""))
+        for cell, names in cells.items()
+    ]
+
+
+def _turned_away(job: Job, synthesiser: Synthesiser, reason: str) -> Rendered:
+    names = zip(job, ids(job, synthesiser), strict=True)
+    return Rendered([], [Rejected(id=name, file_name=file_name(one, name), reason=reason) for one, name in names])
 
 
 def ids(job: Job, synthesiser: Synthesiser) -> list[str]:

@@ -111,13 +111,28 @@ def test_who_renders_asks_every_row_of_the_table() -> None:
 
 
 def test_a_nul_character_is_an_error_that_says_so() -> None:
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(RuntimeError, match="NUL"):
         Command("sh {text} {out}", RENDERS).speak("a\0b", MAN, 0)
 
 
 def test_it_travels_to_worker_processes(program: str) -> None:
     command = pickle.loads(pickle.dumps(Command(f"{program} {{text}} {{out}}", RENDERS)))
     assert len(command.speak("hello", MAN, 0)) == 8000
+
+
+@pytest.mark.parametrize(
+    ("holes", "names"),
+    [
+        ("{gender}", {"rms", "female"}),
+        ("{gender} {emotion}", {"rms", "female"}),
+        ("{gender} {speaker}", {"7"}),
+        ("", {"sh"}),
+    ],
+)
+def test_who_speaks_is_what_the_program_is_told(holes: str, names: set[str]) -> None:
+    command = Command(f"sh {{text}} {{out}} {holes}", RENDERS, {"male": "rms"})
+    assert command.voices(7) == names
+    assert len(command.voices(7) | command.voices(8)) == (2 if "speaker" in holes or "gender" in holes else 1)
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")

@@ -56,6 +56,18 @@ def test_speakers_go_round_the_voices_of_their_gender() -> None:
         assert [row.body["voice"] for row in server.served] == [*VOICES["female"], VOICES["female"][0]]
 
 
+def test_no_voice_of_one_group_of_speakers_is_heard_in_another() -> None:
+    with Server() as server:
+        speech = voice(server)
+    heard = [speech.voices(speaker) for speaker in range(1000, 1040)]
+    assert set().union(*heard) == {*VOICES["female"], *VOICES["male"]}, "every voice speaks"
+    assert heard[0] == speech.voices(1040), "both numbers are one voice"
+    for i, one in enumerate(heard):
+        for j, other in enumerate(heard):
+            assert not one & other or (i - j) % 4 == 0
+    assert speech.speaker_name({"gender": "male"}, 1000) == "ash"
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "half"])
 def test_a_passing_fault_changes_nothing(fault: str) -> None:
     with Server([fault]) as server:

@@ -5,15 +5,15 @@ A reader takes the path of a manifest, how it names things (`clips.Naming`) and 
 where its sound cannot be used. `file_name` points from the manifest's folder to the sound where it lies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from undertone.lookup import resolve
-from undertone.records import Axis, Rejected, Split, Utterance, unique
+from undertone.records import Axis, BrokenRow, Rejected, Split, Utterance, unique
 from undertone.speech.corpora.audiofolder import SPLITS
-from undertone.speech.corpora.clips import NAMED, SOUND, Naming, open_clips
+from undertone.speech.corpora.clips import NAMED, SOUND, UNKNOWN, Naming, open_clips
 from undertone.speech.folder import DECLARATION, METADATA, Data, check, read_folder
 
 CORPORA = {
@@ -54,8 +54,25 @@ def read_corpus(
         here = split if listed.parent == folder else SPLITS[listed.parent.name]
         rows += open_clips(read(listed, naming, here), listed, folder, name, here, strict)
     utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
-    check(utterances, disjoint, path)
+    check(utterances, (), path)
+    for axis in disjoint:
+        _keep_apart(utterances, axis, path)
     return Found(Data(folder, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
+
+
+def _keep_apart(rows: Sequence[Utterance], axis: Axis, where: Path) -> None:
+    """`BrokenRow` where a value of `axis` stands in several splits; what is not said is not compared."""
+    homes: dict[str, dict[Split, str]] = {}
+    for row in rows:
+        if (value := getattr(row, axis)) not in ("", UNKNOWN):
+            homes.setdefault(value, {}).setdefault(row.split, row.id)
+    for value, splits in homes.items():
+        if len(splits) > 1:
+            stands = " and ".join(f"{split} ({name})" for split, name in splits.items())
+            raise BrokenRow(
+                f"{where}: {axis} {value!r} stands in {stands}; scores would tell what was learnt by heart: move the rows, or leave {axis} "
+                "out of the setting disjoint (--disjoint with nothing behind it compares nothing)"
+            )
 
 
 def manifests(where: Path) -> list[Path]:
@@ -75,8 +92,15 @@ def is_ours(where: Path) -> bool:
     return (where / DECLARATION).exists() or not own
 
 
-def read_data(where: Path, columns: Mapping[str, str], values: Mapping[str, Mapping[str, str]], strict: bool = False) -> Found:
-    """A data folder of ours, or data of one's own (another's audiofolder, `messages` JSONL, CSV) by the reader its name speaks for."""
+def read_data(
+    where: Path,
+    columns: Mapping[str, str],
+    values: Mapping[str, Mapping[str, str]],
+    strict: bool = False,
+    disjoint: Sequence[Axis] = (),
+) -> Found:
+    """A data folder of ours, or data of one's own (another's audiofolder, `messages` JSONL, CSV) by the reader its name speaks for; ours
+    declares itself what is `disjoint`."""
     meant = {field: cells for field, cells in values.items() if cells}
     if is_ours(where):
         if columns or meant:
@@ -84,7 +108,7 @@ def read_data(where: Path, columns: Mapping[str, str], values: Mapping[str, Mapp
         return Found(read_folder(where), [])
     if not where.exists():
         raise FileNotFoundError(f"{where}: no such data folder or manifest; set --data")
-    return read_corpus(guess(where), where, strict=strict, columns=columns, values=meant)
+    return read_corpus(guess(where), where, tuple(disjoint), strict=strict, columns=columns, values=meant)
 
 
 def guess(path: Path) -> str:

@@ -21,6 +21,9 @@ FIELDS = tuple(name for name in Utterance.model_fields if name not in ("file_nam
 SOUND = "audio"
 """The field of a column map that names the sound file."""
 
+UNKNOWN = "unknown"
+"""The speaker of a row that names none."""
+
 NAMED = (*FIELDS, *attributes.ATTRIBUTES)
 """Fields that may stand in a column of their own."""
 
@@ -95,7 +98,7 @@ def open_clips(
 def _fields(clip: Clip, source: str, split: str) -> dict[str, Any]:
     said = {name: value for name, value in clip.fields.items() if value is not None}
     said |= {name: str(said[name]) for name in ("id", "speaker", "pair") if isinstance(said.get(name), int)}
-    unsaid = {"id": _id(source, clip), "text": "", "speaker": "unknown", "source": source, "split": split, "attributes": {}}
+    unsaid = {"id": _id(source, clip), "text": "", "speaker": UNKNOWN, "source": source, "split": split, "attributes": {}}
     return unsaid | said | {"seconds": 0.0}
 
 

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 
 from undertone.attributes import ATTRIBUTES, check
 from undertone.audio import read_sound
-from undertone.speech.synthesisers.base import Synthesiser, Waveform
+from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 _HOLE = re.compile(r"\{(\w+)\}")
 _NEEDED = ("text", "out")
+_STATE = "emotion"  # passes: nobody becomes another person by it
 
 
 class Command(Synthesiser):
@@ -45,11 +46,11 @@ class Command(Synthesiser):
         self.version = f"1:{template}:{sorted(self._words.items())}"
 
     def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
-        """What the program wrote for `text`; RuntimeError with its stderr where it fails, `audio.BadSound` where it wrote no sound.
+        """What the program wrote for `text`; `Unspeakable` with its stderr where it fails, `audio.BadSound` where it wrote no sound.
         `seed` has no effect."""
         self.check(attributes)
         if "\0" in text:
-            raise ValueError(f"no program can be given a text with a NUL character: {text!r}")
+            raise Unspeakable(f"no program can be given a text with a NUL character: {text!r}")
         with TemporaryDirectory(prefix="undertone-") as folder:
             out = Path(folder) / "speech.wav"
             # A text that begins with a dash would be read as an option.
@@ -57,9 +58,17 @@ class Command(Synthesiser):
             values = {name: self._words.get(value, value) for name, value in attributes.items()}
             said = self._run({**values, "text": spoken, "out": str(out), "speaker": str(speaker)})
             if not out.exists():
-                raise RuntimeError(f"command {self._arguments[0]!r} wrote no file for {text!r}; its stderr: {said}")
+                raise Unspeakable(f"command {self._arguments[0]!r} wrote no file for {text!r}; its stderr: {said}")
             sound = read_sound(out, self.sample_rate, where=f"command {self._arguments[0]!r}, {text!r}")
             return sound.wave.clip(-1, 1)  # resampling may overshoot
+
+    def speaker_name(self, attributes: Mapping[str, str], speaker: int) -> str:
+        """The number where the program is told it; else what it is told of the person, and a program that is told nothing is one person."""
+        holes = {hole for argument in self._arguments for hole in _HOLE.findall(argument)}
+        if "speaker" in holes:
+            return str(speaker)
+        told = [self._words.get(value, value) for name, value in attributes.items() if name in holes - {_STATE}]
+        return "-".join(told) or Path(self._arguments[0]).name
 
     def _run(self, filling: Mapping[str, str]) -> str:
         """Run the program; the end of its stderr."""
@@ -71,12 +80,12 @@ class Command(Synthesiser):
             try:
                 stderr = process.communicate(timeout=self._timeout)[1]
             except subprocess.TimeoutExpired:
-                raise RuntimeError(f"command {words[0]!r} took longer than {self._timeout:g} s for {filling['text']!r}") from None
+                raise Unspeakable(f"command {words[0]!r} took longer than {self._timeout:g} s for {filling['text']!r}") from None
             finally:
                 _end(process)
         said = stderr.decode(errors="replace").strip()[-500:] or "(nothing)"
         if process.returncode:
-            raise RuntimeError(f"command {words[0]!r} ended with status {process.returncode} for {filling['text']!r}; its stderr: {said}")
+            raise Unspeakable(f"command {words[0]!r} ended with status {process.returncode} for {filling['text']!r}; its stderr: {said}")
         return said
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from undertone.attributes import ATTRIBUTES
-from undertone.speech.synthesisers.base import Synthesiser, Waveform
+from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER of speak_lib.h
 _SYNCHRONOUS, _UTF8, _END_PAUSE = 2, 1, 0x1000
@@ -198,9 +198,10 @@ def _synthesise(text: str, name: str, rate: float, pitch: float, pitch_range: fl
         for parameter, value in ((_RATE, rate), (_VOLUME, 70), (_PITCH, pitch), (_RANGE, pitch_range)):
             library.espeak_SetParameter(parameter, round(value), 0)
         encoded = text.encode()
-        if library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8 | _END_PAUSE, None, None) or not chunks:
-            raise RuntimeError(f"espeak-ng gave no sound for {text!r}")
+        failed = library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8 | _END_PAUSE, None, None)
         library.espeak_Terminate()
+        if failed or not chunks:
+            raise Unspeakable(f"espeak-ng gave no sound for {text!r}")
     finally:
         _ctypes.dlclose(library._handle)
     return np.concatenate(chunks), sample_rate
