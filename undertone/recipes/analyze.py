@@ -11,7 +11,8 @@ from undertone.lookup import resolve
 from undertone.models.base import Prompt
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
-from undertone.recipes.opening import begin, open_corridor, require, sample
+from undertone.recipes.opening import begin, open_corridor
+from undertone.recipes.rows import require, sample
 from undertone.records import Utterance
 from undertone.run import write_atomic, write_rows
 from undertone.training.lora import load_adapter

@@ -13,7 +13,8 @@ from undertone.evaluation.controls import CONTROLS, Control
 from undertone.evaluation.metrics import suite_of
 from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
-from undertone.recipes.opening import Corridor, require, sample
+from undertone.recipes.opening import Corridor
+from undertone.recipes.rows import require, sample
 from undertone.records import CONTENT, Reply, Utterance, pairs
 
 

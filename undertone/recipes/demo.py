@@ -13,8 +13,9 @@ from undertone.recipes.examples import write_examples
 from undertone.recipes.finetune import finetune
 from undertone.recipes.report import report
 from undertone.recipes.sizes import SIZES, Size
-from undertone.recipes.stages import Stage, Watch, listen, say, side_by_side
+from undertone.recipes.stages import Stage, listen, say, side_by_side
 from undertone.recipes.synthesize import synthesize
+from undertone.recipes.watch import Watch
 from undertone.records import LayerScore, Score, read_rows
 from undertone.run import open_run, write_atomic, write_rows
 

@@ -7,15 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
-from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound, Conversions, Wave
 from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.records import Rejected, Utterance, pairs
+from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
@@ -104,14 +102,6 @@ def _sound_key(folder: Path, row: Utterance) -> str:
     return sha256(repr(made_of).encode()).hexdigest()[:24]
 
 
-def require(rows: Sequence[Utterance], where: Path, *fields: str) -> None:
-    """ValueError names the first of the `fields` that is empty in every one of the `rows`."""
-    for field in fields:
-        if rows and not any(getattr(row, field) for row in rows):
-            column = f"one of {', '.join(ATTRIBUTES)}" if field == "attributes" else field
-            raise ValueError(f"{where}: no clip says its {field}; add a column {column}, or name one with --columns")
-
-
 def read_data(settings: Model, rejected: Journal) -> Data:
     """The data that `settings` name; what its reader turned away is noted in `rejected`."""
     found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict, settings.disjoint)
@@ -119,13 +109,3 @@ def read_data(settings: Model, rejected: Journal) -> Data:
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)
     return found.data
-
-
-def sample(rows: Sequence[Utterance], limit: int, seed: int) -> list[Utterance]:
-    """Whole pairs and singles in random order, as many as fit into `limit` clips (0: all)."""
-    members = pairs(rows)
-    chosen: list[Utterance] = []
-    for i in np.random.default_rng(seed).permutation(len(members)):
-        if not limit or len(chosen) + len(members[i]) <= limit:
-            chosen += members[i]
-    return chosen

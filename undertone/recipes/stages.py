@@ -1,18 +1,15 @@
 """Stages of a longer walk, side by side in processes of one thread each: matrices this small gain more from processes than threads."""
 
-import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from undertone import settings
 from undertone.records import Rejected
-from undertone.run import Journal, write_atomic
+from undertone.run import Journal
 from undertone.workers import processes
 
 SHARES = ".listening"
@@ -79,43 +76,6 @@ def _one_thread() -> None:
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-
-
-class Seen(NamedTuple):
-    """Wall clock, and the most memory that this process and all it started held at once (shared pages counted in each)."""
-
-    seconds: float
-    peak_bytes: float
-
-
-class Watch:
-    """Looks twice a second, while open, at what the work takes; a run that goes on adds to what is in `path`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._done = path, threading.Event()
-        self._before = Seen(**json.loads(path.read_text())) if path.exists() else Seen(0.0, 0.0)
-        self._began, self.seen = time.monotonic(), self._before
-
-    def __enter__(self) -> "Watch":
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        import psutil
-
-        here = psutil.Process()
-        while not self._done.wait(0.5):
-            held = 0
-            for process in (here, *here.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    held += process.memory_info().rss
-            self.seen = Seen(self._before.seconds + time.monotonic() - self._began, max(self.seen.peak_bytes, held))
-            write_atomic(self._path, json.dumps(self.seen._asdict()))
 
 
 def say(what: str) -> None:
