@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from undertone import settings
+from undertone.evaluation.controls import CONTROLS
 from undertone.models import device_name
 from undertone.models.tiny import MIND
 from undertone.recipes.analyze import analyze
@@ -20,7 +21,6 @@ from undertone.records import LayerScore, Score, read_rows
 from undertone.run import open_run, write_atomic, write_rows
 
 STRENGTHS = (0.25, 0.5, 0.75)
-CONTROLS = ("text-only", "shuffled-audio", "oracle-label")
 CONTROLLED = 240
 """Clips of each category that a control is asked."""
 
