@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from undertone.endpoint import Endpoint, EndpointError, Refused, SpendLimit, Unreachable
+from undertone.progress import bar
 from undertone.records import Row
 from undertone.run import Journal
 
@@ -104,7 +105,8 @@ class Answers:
         keys = [question.key(self.endpoint.model) for question in questions]
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._kept}
         buy = self._try if lenient else self._buy
-        results = {done.place: done.result for done in self.endpoint.each(buy, missing.values())}
+        waiting = bar(f"asking {self.endpoint.model}", len(missing))(self.endpoint.each(buy, missing.values()))
+        results = {done.place: done.result for done in waiting}
         failed = {key: results[index] for index, key in enumerate(missing) if results[index] is not None}
         if failed and not self.endpoint.answered:
             raise next(iter(failed.values()))

@@ -11,7 +11,7 @@ def bar(title: str, total: int | None = None) -> Callable[[Iterable[Any]], Itera
     def wrap(items: Iterable[Any]) -> Iterable[Any]:
         from tqdm import tqdm
 
-        watched: Iterable[Any] = tqdm(items, desc=title, total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        watched: Iterable[Any] = tqdm(items, desc=title, total=total, disable=total == 0 or not sys.stderr.isatty(), dynamic_ncols=True)
         return watched
 
     return wrap

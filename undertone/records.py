@@ -17,6 +17,10 @@ CONTENT = "content"
 """The category of what deserves the same reply whoever asks."""
 
 
+LAYERS = "layers"
+"""The suite of scores that sum up layer curves: no replies, so no table compares them."""
+
+
 class Row(BaseModel):
     """A frozen row; fields that nobody declared are an error."""
 

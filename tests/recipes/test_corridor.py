@@ -111,6 +111,9 @@ def test_a_pair_differs_in_its_category_alone(data: Path) -> None:
 def test_analysis_writes_curves_and_a_settings_file(analyzed: Path) -> None:
     selection = json.loads((analyzed / "selection.json").read_text())
     assert 0 < selection["hand_over"] <= selection["adapt"][1]
+    scores = {(row.metric, row.group): row for row in read_rows(analyzed / "scores.jsonl", Score)}
+    assert scores["hand_over", "all"].value == selection["hand_over"]
+    assert scores["adapt_last", "all"].value == selection["adapt"][1]
     dry = undertone("finetune", "--config", analyzed / "finetune.toml", "--dry-run")
     assert f'layers = "0-{selection["adapt"][1]}"' in dry.stdout
 
@@ -263,7 +266,7 @@ def test_killed_analysis_hears_no_clip_twice_and_finds_the_same(data: Path, anal
     assert not (out / "selection.json").exists()
     undertone(*words)
     assert heard(copy) == before, "clips were heard again"
-    for name in ("layers.jsonl", "selection.json"):
+    for name in ("layers.jsonl", "selection.json", "scores.jsonl"):
         assert (out / name).read_bytes() == (analyzed / name).read_bytes(), name
 
 

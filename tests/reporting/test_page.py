@@ -120,6 +120,8 @@ def test_scores_must_be_there(tmp_path: Path) -> None:
         build(tmp_path, "Title")
     with pytest.raises(ValueError, match=r"scores.jsonl: holds no score"):
         build(folder(tmp_path, []), "Title")
+    with pytest.raises(ValueError, match=r"scores.jsonl: holds no score of replies"):
+        build(folder(tmp_path, [score("analyze", "layers", "hand_over", "all", 3, None)]), "Title")
 
 
 @pytest.mark.parametrize(("name", "text", "said"), [

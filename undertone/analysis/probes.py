@@ -1,7 +1,12 @@
 """Linear probes of every layer, all folds solved as one problem.
 
 Each probe is L2-regularised multinomial logistic regression with C = 0.1 on standardised features and balanced classes, tested on
+<<<<<<< HEAD
 speakers it never saw (METHOD A.2). Folds share nothing, so their losses add up to one convex objective for one L-BFGS.
+=======
+speakers it never saw (METHOD A.2), that of intent on texts. Layers × folds share nothing, so their losses add up to one convex
+objective for one L-BFGS.
+>>>>>>> 3939e62f267172ecea7fece0e7c51f1a3607ab8b
 """
 
 from collections.abc import Sequence
@@ -16,7 +21,7 @@ from undertone.records import Utterance
 
 
 def speaker_folds(speakers: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold number of each clip; all clips of a speaker share one."""
+    """Fold number of each clip; all clips of a speaker, or of whatever else the names stand for, share one."""
     names = sorted(set(speakers))
     if len(names) < folds:
         raise ValueError(f"{folds} folds need at least as many speakers, the data has {len(names)}: lower folds or add speakers")

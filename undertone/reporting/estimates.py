@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
-from undertone.records import Score
+from undertone.records import LAYERS, Score
 
 RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -71,8 +71,10 @@ def strength(score: Score) -> tuple[str, float | None]:
 
 
 def as_trained(scores: Iterable[Score]) -> list[Score]:
-    """The rows of adapters at full strength: what tables compare. Rows named RUN@STRENGTH belong to the strength curve alone."""
-    return [row for row in scores if row.run in UNTRAINED or ("@" not in row.run and strength(row)[1] in (None, 1.0))]
+    """The rows of adapters at full strength: what tables compare. Rows named RUN@STRENGTH belong to the strength curve alone, those of
+    suite layers to the layer curves."""
+    replied = [row for row in scores if row.suite != LAYERS]
+    return [row for row in replied if row.run in UNTRAINED or ("@" not in row.run and strength(row)[1] in (None, 1.0))]
 
 
 def estimates(scores: Iterable[Score]) -> dict[Key, Estimate]:

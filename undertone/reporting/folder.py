@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict
 
-from undertone.records import BrokenRow, LayerScore, R, Row, Score, parse_row, read_rows
+from undertone.records import LAYERS, BrokenRow, LayerScore, R, Row, Score, parse_row, read_rows
 
 
 class Selection(Row):
@@ -63,9 +63,11 @@ def read(paths: Sequence[Path]) -> Shown:
         if not any((path / name).exists() for name in ("scores.jsonl", "layers.jsonl")):
             raise _no_scores(path)
     scores = tuple(row for path in paths for row in _rows(path / "scores.jsonl", Score))
-    if not scores:
+    if all(row.suite == LAYERS for row in scores):
         empty = next((path for path in paths if (path / "scores.jsonl").exists()), None)
-        raise _no_scores(paths[0]) if empty is None else ValueError(f"{empty / 'scores.jsonl'}: holds no score; run evaluate or demo first")
+        if empty is None:
+            raise _no_scores(paths[0])
+        raise ValueError(f"{empty / 'scores.jsonl'}: holds no score of replies; run evaluate or demo first")
     return Shown(
         tuple(source(path) for path in paths),
         scores,

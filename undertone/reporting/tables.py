@@ -12,8 +12,6 @@ VERDICTS = ("p_plus", "p_zero", "p_minus")
 LEADS = ("pa_score", "pa_rate", "exact", "accuracy")
 SUITES = {"child-safety": "Child safety", "content": "Content kept", "adch": "Auxiliary head (ADCH)"}
 
-APART = ("cost", "layers")
-
 
 class Shares(NamedTuple):
     """p₊, p₀, p₋ as fractions."""
@@ -87,15 +85,15 @@ class Section(NamedTuple):
 
 
 def suites(keys: Iterable[Key]) -> list[str]:
-    """The suites of the tables, categories first; controls, costs and layers have sections of their own."""
-    found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite not in APART}
+    """The suites of the tables, categories first; controls and costs have sections of their own."""
+    found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite != "cost"}
     order = [*(f"pa/{name}" for name in ATTRIBUTES), *SUITES]
     return sorted(found, key=lambda suite: ([*order, suite].index(suite), suite))
 
 
 def of_replies(suite: str) -> bool:
-    """Whether a suite scores replies, and not weights, heads or layers."""
-    return not suite.startswith("control/") and suite not in (*APART, "adch")
+    """Whether a suite scores replies, and not weights or heads."""
+    return not suite.startswith("control/") and suite not in ("cost", "adch")
 
 
 def section(table: Estimates, suite: str) -> Section:
