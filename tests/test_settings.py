@@ -152,6 +152,11 @@ def test_every_flag_of_the_help_is_known(kind: type[Settings], capsys: pytest.Ca
     assert all(flag in known or flag.replace("--no-", "--", 1) in known for flag in shown)
 
 
+def test_ask_takes_its_clip_as_the_first_word() -> None:
+    chosen = cli.parse(cli.COMMANDS["ask"][0], ["a.wav", "--adapter", "there", "--strict"], "ask")[0].model_dump()
+    assert (chosen["clip"], chosen["adapter"], chosen["strict"]) == ("a.wav", Path("there"), True)
+
+
 def test_ask_takes_its_clip_as_the_last_word() -> None:
     kind = cli.COMMANDS["ask"][0]
     assert cli.parse(kind, ["--model", "m", "a.wav"], "ask")[0].model_dump()["clip"] == "a.wav"

@@ -100,6 +100,6 @@ def check(values: Mapping[str, str]) -> None:
         ATTRIBUTES[name].value(value)
 
 
-def defaults(names: Iterable[str] = ATTRIBUTES) -> dict[str, str]:
-    """The unsaid value of each attribute."""
-    return {name: ATTRIBUTES[name].names[0] for name in names}
+def defaults(names: Iterable[str] | None = None) -> dict[str, str]:
+    """The unsaid value of each attribute (none named: of all)."""
+    return {name: ATTRIBUTES[name].names[0] for name in (ATTRIBUTES if names is None else names)}

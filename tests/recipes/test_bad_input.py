@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import RATE, tone
+import soundfile
+from conftest import BAD_FILES, RATE, tone
 
 from undertone.audio import write_flac
 from undertone.cli import main
@@ -234,6 +236,7 @@ def test_a_full_disk_is_named_and_spoken_clips_are_kept(tmp_path: Path) -> None:
         assert (rows[row.id], path.stat().st_mtime_ns) == (row, before[path]), "finished clips were spoken again"
 
 
+<<<<<<< HEAD
 def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:
     """It fills up while the clips are heard, then while the state is saved, then while the adapter is."""
     rows = [
@@ -256,3 +259,23 @@ def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:
     assert not list(out.glob("*adapter"))
     assert main([*map(str, words), "--out", str(out)]) == 0
     assert (out / "adapter" / "adapter_model.safetensors").read_bytes() == adapter
+=======
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_ask_says_what_is_wrong_with_a_bad_file(clips: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    line = said_by(capsys, "ask", clips / name)
+    assert str(clips / name) in line
+    assert BAD_FILES[name] in line
+
+
+def test_ask_says_that_it_converted_a_clip(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(rate=22_050)] * 2, axis=1), 22_050)
+    assert main(["ask", str(tmp_path / "a.wav"), "--max-new-tokens", "1"]) == 0
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("undertone")]
+    assert "converted to 16000 Hz mono" in said
+
+
+def test_strict_makes_the_first_clip_of_a_folder_that_cannot_be_heard_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "clips" / "u5.flac").write_bytes(b"no sound")
+    line = said_by(capsys, "evaluate", "--data", data, "--out", data / "run", "--strict", *QUICK)
+    assert f"{data / 'clips' / 'u5.flac'}: is no sound file" in line
+>>>>>>> 02290d260cd4ef78aa2f0ee248a4951b086dbb22

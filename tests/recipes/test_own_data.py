@@ -188,3 +188,32 @@ def test_a_run_says_once_what_it_converted_and_what_it_turned_away(
         f"of {3 * fourth} clips {2 * fourth} were at another rate and {fourth} in stereo; converted to 16000 Hz mono",
         f"{fourth} clips cannot be used; {tmp_path / 'run' / 'rejected.jsonl'} says why",
     ]
+
+
+APART = [SPOKEN[i] | {"part": part} for i, part in ((0, "train"), (1, "test"), (4, "test"))]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "speaker 's0' stands in train ("),
+        (["--columns", "split", "part", "gender", "sex"], ""),
+        (["--disjoint"], ""),
+        (["--disjoint", "text"], "text 'how do i cook' stands in train ("),
+    ],
+)
+def test_speakers_of_ones_own_data_stand_in_one_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    data = theirs(tmp_path / "theirs", "metadata.csv", APART)
+    columns = ["--columns", "split", "part", "speaker", "who", "text", "sentence", "gender", "sex", "reply", "answer"]
+    line = ["evaluate", "--data", str(data), "--out", str(tmp_path / "run"), *([] if "--columns" in words else columns)]
+    status = main([*line, *words, *MEANING, "--limit", "1", "--max-new-tokens", "1", "--bootstrap", "0"])
+    err = capsys.readouterr().err
+    if said:
+        assert (status, len(err.splitlines())) == (2, 1)
+        assert said in err
+        assert ") and test (" in err
+        assert "out of the setting disjoint" in err
+    else:
+        assert "disjoint" not in err

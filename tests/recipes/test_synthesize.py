@@ -1,12 +1,18 @@
 """`synthesize` end to end with synthesisers of few voices, with an endpoint, and with texts that cannot be spoken."""
 
 import json
+import os
 import shlex
+import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
+from server import KEY, Server
 
 from undertone.cli import main
 from undertone.records import Rejected, Utterance, read_rows
@@ -78,3 +84,79 @@ def test_what_could_not_be_spoken_is_tried_again_by_a_synthesis_that_goes_on(tmp
     assert synthesize(tmp_path / "data", *words) == 0
     assert len(rows(tmp_path / "data")) == 4
     assert not rejected(tmp_path / "data")
+
+
+def moody(tmp_path: Path, condition: str) -> list[str]:
+    """A program that fails where the shell's `condition` on its text, "$1", holds."""
+    program = tmp_path / "moody.sh"
+    program.write_text(f'{condition} && exit 3; exec {COMMAND} "$1" "$2"\n')
+    return ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}"]
+
+
+def test_kept_and_asked_are_told_by_split_and_category(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = clips(train={"content": 6}, test={"content": 4})
+    assert synthesize(tmp_path / "data", *moody(tmp_path, "false"), *asked) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == ["  train: content 6/6", "  test: content 4/4"]
+
+
+def test_a_category_that_comes_out_empty_is_an_error_and_the_rest_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Both genders are one voice, so that no pair of them passes.
+    words = [*moody(tmp_path, "false"), *clips(train={"content": 4, "gender": 4})]
+    assert synthesize(tmp_path / "data", *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "train.gender: all 4 clips were rejected, the first because gender: " in line
+    assert "finished clips stay" in line
+    assert not (tmp_path / "data" / "metadata.jsonl").exists()
+    assert len(list((tmp_path / "data" / "train").glob("*.flac"))) == 4
+
+
+def test_strict_makes_the_first_rejected_clip_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert synthesize(tmp_path / "data", "--strict", *moody(tmp_path, "true"), *clips(train={"content": 4})) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("undertone: synthesize: strict: train/")
+    assert ".flac was rejected: not spoken: command 'sh' ended with status 3" in line
+
+
+def test_an_endpoint_writes_and_speaks_and_what_was_spent_counts_when_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    asked = clips(train={"content": 8}, dev={"content": 2}, test={"content": 4})
+    with Server() as server:
+        place = {"model": "m", "base-url": server.url, "key-variable": "TEST_KEY", "concurrency": "2"}
+        at = [f"--{kind}.{name}={value}" for kind in ("endpoint", "speech-endpoint") for name, value in place.items()]
+        words = ["--writer", "openai", "--synthesiser", "openai_tts", *at, *asked, "--queries-per-topic", "3"]
+        words += ["--topics", "content: space", "content: history", "content: music"]
+        assert synthesize(tmp_path / "data", *words, "--speech-endpoint.max-tokens-spent", "300") == 2
+        assert "max_tokens_spent is 300" in capsys.readouterr().err
+        sold = len(server.served)
+        assert synthesize(tmp_path / "data", *words, "--speech-endpoint.max-tokens-spent", "300") == 2
+        assert len(server.served) == sold, "what is spent is spent, however often one starts"
+        assert synthesize(tmp_path / "data", *words) == 0
+        assert set(server.sold().values()) == {1}, "nothing is bought twice"
+    made = rows(tmp_path / "data")
+    assert len(made) == 14
+    assert declared(tmp_path / "data") == ["speaker", "text", "topic"]
+    assert {row.speaker.partition("-")[2] for row in made} <= {row.body["voice"] for row in server.served if "voice" in row.body}
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", "import sys; from undertone.cli import main; sys.exit(main())", "synthesize", "--workers", "2"]
+    parent = subprocess.Popen([*run, "--out", str(tmp_path / "data")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: (tmp_path / "data" / ".kept.jsonl").exists(), 300)
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert len(children) >= 2
+        os.kill(parent.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def wait_until(ready: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.05)

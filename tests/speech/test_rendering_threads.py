@@ -1,5 +1,7 @@
 """Rendering by synthesisers whose work is done elsewhere: in threads, and nothing that was paid for is lost."""
 
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from server import KEY, Server
 from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused
 from undertone.speech.pairs import Planned
 from undertone.speech.rendering import UNSPOKEN, Rendered, jobs, render
+from undertone.speech.synthesisers.base import Waveform
 from undertone.speech.synthesisers.openai_tts import OpenAITTS
 from undertone.speech.writers.grammar import Query
 
@@ -76,3 +79,24 @@ def test_a_server_that_is_down_ends_the_synthesis_and_turns_nothing_away(tmp_pat
         with pytest.raises(EndpointError):
             done.extend(render(WORK, lambda: voice(server), tmp_path, workers=1))
     assert not [row for one in done for row in one.rejected]
+
+
+@pytest.mark.parametrize(("workers", "most"), [(0, 2), (4, 2), (1, 1)])
+def test_no_more_requests_are_under_way_than_the_endpoint_allows(tmp_path: Path, workers: int, most: int) -> None:
+    under_way, peak, lock = 0, 0, threading.Lock()
+
+    class Slow(OpenAITTS):
+        def speak(self, text: str, attributes: Mapping[str, str], speaker: int, seed: int = 0) -> Waveform:
+            nonlocal under_way, peak
+            with lock:
+                under_way += 1
+                peak = max(peak, under_way)
+            try:
+                return super().speak(text, attributes, speaker, seed)
+            finally:
+                with lock:
+                    under_way -= 1
+
+    with Server(seconds=0.05) as server:
+        list(render(WORK, lambda: Slow(Endpoint("tts", server.url, "TEST_KEY", concurrency=2)), tmp_path, workers))
+    assert peak == most
