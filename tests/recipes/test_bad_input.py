@@ -236,7 +236,6 @@ def test_a_full_disk_is_named_and_spoken_clips_are_kept(tmp_path: Path) -> None:
         assert (rows[row.id], path.stat().st_mtime_ns) == (row, before[path]), "finished clips were spoken again"
 
 
-<<<<<<< HEAD
 def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:
     """It fills up while the clips are heard, then while the state is saved, then while the adapter is."""
     rows = [
@@ -259,7 +258,8 @@ def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:
     assert not list(out.glob("*adapter"))
     assert main([*map(str, words), "--out", str(out)]) == 0
     assert (out / "adapter" / "adapter_model.safetensors").read_bytes() == adapter
-=======
+
+
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_ask_says_what_is_wrong_with_a_bad_file(clips: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     line = said_by(capsys, "ask", clips / name)
@@ -278,4 +278,3 @@ def test_strict_makes_the_first_clip_of_a_folder_that_cannot_be_heard_an_error(d
     (data / "clips" / "u5.flac").write_bytes(b"no sound")
     line = said_by(capsys, "evaluate", "--data", data, "--out", data / "run", "--strict", *QUICK)
     assert f"{data / 'clips' / 'u5.flac'}: is no sound file" in line
->>>>>>> 02290d260cd4ef78aa2f0ee248a4951b086dbb22
