@@ -182,7 +182,7 @@ def test_an_adapter_that_cannot_be_put_on_is_named(
     adapted = adapt(model, choose_layers("0-1", model), ["q_proj"], 2, 4, 0.0, 0)
     save_adapter(adapted, data / "adapter", MadeWith(EMBEDDED, "", "0,1", "abc"))
     spoil(data / "adapter")
-    line = said_by(capsys, "ask", "--adapter", data / "adapter", data / "clips" / "u0.flac", "--max-new-tokens", "2")
+    line = said_by(capsys, "ask", "--max-new-tokens", "2", "--adapter", data / "adapter", data / "clips" / "u0.flac")
     assert f"{data / 'adapter'}" in line
     assert said in line
 

@@ -252,7 +252,7 @@ class SpeechLM(ABC):
     def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """(position,) cross-entropy of `targets` after `hidden` (position, width), so many at once as make `LOGITS` logits."""
         size = max(1, LOGITS // len(self.lm_head.weight))  # type: ignore[arg-type]
-        parts = zip(hidden.split(size), targets.split(size), strict=True)
+        parts = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
         return torch.cat([nn.functional.cross_entropy(self.lm_head(some).float(), true, reduction="none") for some, true in parts])
 
     # --- answering ------------------------------------------------------------------------------------------------------------
