@@ -23,7 +23,7 @@ finetune = st.builds(
     mixture=st.dictionaries(words, st.floats(-1e6, 1e6), max_size=3),
     lora=st.fixed_dictionaries({"rank": st.integers(1, 512), "targets": st.lists(words, max_size=3)}),
     adch=st.fixed_dictionaries({}, optional={"layer": st.none() | st.integers(0, 99), "weight": st.floats(0, 9)}),
-    dtype=st.sampled_from(["", "float32", "bfloat16", "float16"]),
+    dtype=st.sampled_from(["", "float32", "bfloat16"]),
 )
 
 
@@ -194,6 +194,7 @@ def test_help_is_quick_and_loads_nothing_heavy(argv: list[str]) -> None:
 
 def test_help_shows_every_setting_with_its_default() -> None:
     shown = subprocess.run([sys.executable, "-c", SLOW, "finetune", "--help"], capture_output=True, text=True, check=True).stdout
+    shown = " ".join(shown.replace("│", " ").split())  # long lines are wrapped
     for flag, default in (("--lora.rank", "16"), ("--adch.weight", "0.5"), ("--learning-rate", "0.002"), ("--layers", "0-3")):
         assert flag in shown
         assert f"(default: {default})" in shown
