@@ -85,8 +85,8 @@ def main() -> None:
     adopt_language_model(model, given.work / "lm")
     speech.main(model, hearing, taught, pool, given.work, given.seed, given.steps[2], given.batch)
     if rank() == 0:
-        save(model, given.work / "lm", given.out)
         made = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps), "batch": given.batch}
+        save(model, given.work / "lm", given.out)
         measure.write(given.out, given.work, made)
     wait()
 
