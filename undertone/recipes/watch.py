@@ -33,15 +33,26 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        self._note(0)
 
     def _look(self) -> None:
-        import psutil
-
-        here = psutil.Process()
         while not self._done.wait(0.5):
-            held = 0
-            for process in (here, *here.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    held += process.memory_info().rss
-            self.seen = Seen(self._before.seconds + time.monotonic() - self._began, max(self.seen.peak_bytes, held))
-            write_atomic(self._path, json.dumps(self.seen._asdict()))
+            self._note(_held())
+
+    def _note(self, held: float) -> None:
+        self.seen = Seen(self._before.seconds + time.monotonic() - self._began, max(self.seen.peak_bytes, held))
+        write_atomic(self._path, json.dumps(self.seen._asdict()))
+
+
+def _held() -> float:
+    """Bytes in memory of this process and of all that it started."""
+    import psutil
+
+    here, held = psutil.Process(), 0.0
+    processes = [here]
+    with suppress(psutil.Error):  # they come and go while one looks
+        processes += here.children(recursive=True)
+    for process in processes:
+        with suppress(psutil.Error):
+            held += process.memory_info().rss
+    return held
