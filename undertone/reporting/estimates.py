@@ -17,12 +17,13 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "random-layers": ("Random layers", "LoRA in as many layers, drawn at random"),
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),
         "pe-ft": ("PE-FT", "LoRA in the chosen layers, trained with the auxiliary head (ADCH)"),
-        "demo": ("Whole demo", "everything that the demo did, after installation"),
     }
 )
 """Runs in the order of the tables: name → label, what it is."""
 
 BEFORE = "vanilla"
+WALK = "demo"
+"""the run whose costs are those of everything that the demo did"""
 UNTRAINED = (BEFORE, "prompted", "cascade")
 """runs without an adapter, which no strength scales"""
 
@@ -121,8 +122,8 @@ def label(run: str) -> str:
 
 
 def runs(table: Iterable[Key]) -> list[str]:
-    """The runs, known ones first and in order."""
-    return sorted({key.run for key in table}, key=lambda run: (list(RUNS).index(run) if run in RUNS else len(RUNS), run))
+    """The runs that answered or were trained, known ones first and in order."""
+    return sorted({key.run for key in table} - {WALK}, key=lambda run: (list(RUNS).index(run) if run in RUNS else len(RUNS), run))
 
 
 def groups(table: Iterable[Key]) -> list[str]:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.reporting.controls import Control, controls, own
-from undertone.reporting.estimates import BEFORE, RUNS, UNTRAINED, Estimate, Estimates, Key, label, overlap, runs
-from undertone.reporting.numbers import count, duration, interval, percent, shown
+from undertone.reporting.estimates import BEFORE, RUNS, UNTRAINED, WALK, Estimate, Estimates, Key, label, overlap, runs
+from undertone.reporting.numbers import count, duration, interval, percent, shown, size
 from undertone.reporting.tables import of_replies
 
 
@@ -168,7 +168,9 @@ def _cost(table: Estimates, run: str | None) -> Finding | None:
     against = f", {percent(own / every)} of what all layers take" if every and run != "all-layer" else ""
     seconds = _value(table, run, "cost", "seconds", "training")
     took = f" in {duration(seconds)}" if seconds else ""
-    return Finding("Cost", f"{label(run)} trained {count(own)} weights{took}{against}.")
+    whole, held = (_value(table, WALK, "cost", name, "whole") for name in ("seconds", "peak_bytes"))
+    walk = f" Everything together took {duration(whole)} and {size(held)} of memory at most." if whole and held else ""
+    return Finding("Cost", f"{label(run)} trained {count(own)} weights{took}{against}.{walk}")
 
 
 def _unscored(table: Estimates) -> Finding | None:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.reporting import numbers
-from undertone.reporting.estimates import Estimate, Estimates, Key, groups, overlap, runs
+from undertone.reporting.estimates import WALK, Estimate, Estimates, Key, groups, overlap, runs
 
 Mark = Literal["", "best", "noise"]
 VERDICTS = ("p_plus", "p_zero", "p_minus")
@@ -121,8 +121,8 @@ def leading(own: Iterable[Key], suite: str) -> str:
 
 
 def cost(table: Estimates) -> Table | None:
-    """What each run took; None where nobody measured."""
-    own = {key: one for key, one in table.items() if key.suite == "cost"}
+    """What each run took, the walk as a whole left out; None where nobody measured."""
+    own = {key: one for key, one in table.items() if key.suite == "cost" and key.run != WALK}
     order = ("all", "training", "asking")
     wanted = sorted(
         {(key.metric, key.group) for key in own},
