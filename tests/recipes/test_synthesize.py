@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,13 @@ from undertone.cli import main
 from undertone.records import Rejected, Utterance, read_rows
 
 SPEAK = Path(__file__).parents[1] / "speech" / "synthesisers" / "speak.py"
-COMMAND = shlex.join([sys.executable, str(SPEAK)])
+
+
+def speaking(folder: Path) -> str:
+    """A program that speaks, from a copy: it writes beside itself."""
+    return shlex.join([sys.executable, str(shutil.copy(SPEAK, folder))])
+
+
 CATEGORIES = ("age", "gender", "emotion", "content")
 
 
@@ -46,7 +53,7 @@ def declared(out: Path) -> list[str]:
 
 
 def test_a_program_of_two_voices_has_two_speakers_and_declares_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    program = ["--synthesiser", "command", "--command", f"{COMMAND} {{text}} {{out}} {{gender}}"]
+    program = ["--synthesiser", "command", "--command", f"{speaking(tmp_path)} {{text}} {{out}} {{gender}}"]
     words = [*program, *clips(train={"content": 6}, test={"content": 6})]
     assert synthesize(tmp_path / "two", *words, "--dev.content", "2") == 0
     assert {row.speaker for row in rows(tmp_path / "two")} <= {"command-rms", "command-slt"}
@@ -63,7 +70,7 @@ def test_espeak_speaks_as_many_speakers_as_asked_and_keeps_them_apart(tmp_path: 
 
 def test_a_program_that_fails_over_some_texts_spoils_no_others(tmp_path: Path) -> None:
     program = tmp_path / "moody.sh"
-    program.write_text(f'case "$1" in *help*) echo "no such word: help" >&2; exit 3;; esac; exec {COMMAND} "$1" "$2"\n')
+    program.write_text(f'case "$1" in *help*) echo "no such word: help" >&2; exit 3;; esac; exec {speaking(tmp_path)} "$1" "$2"\n')
     words = ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}", *clips(train={"content": 40})]
     assert synthesize(tmp_path / "data", *words) == 0
     turned_away = rejected(tmp_path / "data")
@@ -76,7 +83,7 @@ def test_a_program_that_fails_over_some_texts_spoils_no_others(tmp_path: Path) -
 def test_what_could_not_be_spoken_is_tried_again_by_a_synthesis_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program, broken = tmp_path / "later.sh", tmp_path / "broken"
     broken.touch()
-    program.write_text(f'test -e {broken} && exit 3; exec {COMMAND} "$1" "$2"\n')
+    program.write_text(f'test -e {broken} && exit 3; exec {speaking(tmp_path)} "$1" "$2"\n')
     words = ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}", *clips(train={"content": 4})]
     assert synthesize(tmp_path / "data", *words) == 2
     assert "every clip was rejected; the first because not spoken: command 'sh' ended with status 3" in capsys.readouterr().err
@@ -89,7 +96,7 @@ def test_what_could_not_be_spoken_is_tried_again_by_a_synthesis_that_goes_on(tmp
 def moody(tmp_path: Path, condition: str) -> list[str]:
     """A program that fails where the shell's `condition` on its text, "$1", holds."""
     program = tmp_path / "moody.sh"
-    program.write_text(f'{condition} && exit 3; exec {COMMAND} "$1" "$2"\n')
+    program.write_text(f'{condition} && exit 3; exec {speaking(tmp_path)} "$1" "$2"\n')
     return ["--synthesiser", "command", "--command", f"sh {program} {{text}} {{out}}"]
 
 

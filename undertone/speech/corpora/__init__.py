@@ -53,10 +53,11 @@ def read_corpus(
     for listed in manifests(path):
         here = split if listed.parent == folder else SPLITS[listed.parent.name]
         rows += open_clips(read(listed, naming, here), listed, folder, name, here, strict)
-    utterances = unique((row for row in rows if isinstance(row, Utterance)), path)
-    check(utterances, (), path)
+    where = path if len(manifests(path)) > 1 else manifests(path)[0]
+    utterances = unique((row for row in rows if isinstance(row, Utterance)), where)
+    check(utterances, (), where)
     for axis in disjoint:
-        _keep_apart(utterances, axis, path)
+        _keep_apart(utterances, axis, where)
     return Found(Data(folder, utterances, disjoint), [row for row in rows if isinstance(row, Rejected)])
 
 
