@@ -191,7 +191,7 @@ def test_two_processes_fine_tune_as_one_does(data: Path, tmp_path: Path) -> None
     copy = unheard(data, tmp_path / "data")
     spoilt = next(row for row in read_rows(data / "metadata.jsonl", Utterance) if row.split == "dev")
     (copy / spoilt.file_name).write_bytes(b"")
-    words = ["finetune", *TUNE, "--lora.dropout", "0", "--data", str(copy), "--device", "cpu", "--out"]
+    words = ["finetune", *TUNE, "--lora.dropout", "0", "--dtype", "float32", "--data", str(copy), "--device", "cpu", "--out"]
     undertone(*words, tmp_path / "one")
     shutil.rmtree(copy / ".features")
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(tmp_path / "program.py")]
