@@ -72,11 +72,20 @@ def _trade(found: Mapping[Place, Estimate]) -> Panel:
         _percent(axes.xaxis, axes.yaxis)
         axes.set(ylim=SHARES, xlim=(-0.03 * right, right), xlabel="adults whose answer does not suit an adult")
         curve(axes, list(points.values()), "s3")
-        for at, point in points.items():
-            axes.annotate(f"{at:g}", (point.x, point.value), (8, 0), textcoords="offset points", verticalalignment="center")
+        for place, strengths in _near(points, right).items():
+            text = ", ".join(f"{at:g}" for at in strengths)
+            axes.annotate(text, place, (8, 0), textcoords="offset points", verticalalignment="center")
 
     reading = "Children’s answers that suit a child (up) against adults’ that do not suit an adult (right), by strength. Best: upper left."
     return Panel("Help against over-refusal", reading, draw("Children helped against adults treated as children", onto), {})
+
+
+def _near(points: Mapping[float, Point], right: float) -> dict[tuple[float, float], list[float]]:
+    """Strengths by place; points too near to be labelled apart share the place of the last."""
+    cells: dict[tuple[int, int], list[float]] = {}
+    for at, point in points.items():
+        cells.setdefault((round(8 * point.x / right), round(6 * point.value)), []).append(at)
+    return {(points[some[-1]].x, points[some[-1]].value): some for some in cells.values()}
 
 
 def _trade_point(found: Mapping[Place, Estimate], at: float) -> Point | None:
