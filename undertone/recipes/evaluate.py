@@ -50,10 +50,10 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in asked if row.judgement])
     scores = [*scored(chosen, run, metrics, asked), *lost(chosen, run, before, asked), *cost(chosen, run, asked, asking)]
     write_rows(run.folder / "scores.jsonl", scores)
-    if missing_verdicts := unscored(run.folder):
+    if open_ones := [row.judgement for row in asked if row.judgement and row.judgement.value is None]:
         logging.getLogger(__name__).warning(
             "%d of %d replies are unscored (%s); the same command has them judged again",
-            len(missing_verdicts), len(asked), missing_verdicts[0].reason,
+            len(open_ones), len(asked), open_ones[0].reason,
         )  # fmt: skip
     return scores
 
