@@ -47,6 +47,7 @@ def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
     if not heard.intersection(row.id for row in rows):
         raise ValueError(f"{chosen.data}: no clip of split {chosen.split!r} can be heard; {corridor.rejected.path} says why")
     rows = [row for row in rows if row.id in heard]
+    # Once more: a clip that cannot be heard leaves its partner alone.
     return exchangeable(rows, chosen.data) if control and control.every else rows
 
 
