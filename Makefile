@@ -17,7 +17,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/undertone demo --out $(DEMO) --size $(SIZE)
 
-# Three seeds and two more methods, about an hour: the rows of docs/results.md.
+# Three seeds and two more methods, half an hour on two cores: the rows of docs/results.md.
 full: install
 	$(BIN)/undertone demo --out runs/demo-full --size full
 	cp runs/demo-full/scores.jsonl benchmarks/results/pe_ft.jsonl
