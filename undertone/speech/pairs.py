@@ -58,26 +58,25 @@ def speakers(split: Split, count: int, seed: int) -> range:
 
 
 class Dealt(NamedTuple):
-    """Speaker numbers of each split; whether no voice stands in two splits; and how many groups of voices could be dealt out."""
+    """Speaker numbers of each split, and whether no voice stands in two splits."""
 
     numbers: Mapping[Split, Sequence[int]]
     apart: bool
-    groups: int
 
 
 def deal(splits: Sequence[Split], count: int, seed: int, voices: Callable[[int], frozenset[str]]) -> Dealt:
     """`count` speakers for each of `splits`, fewer where numbers share `voices`: those are dealt out by voice, if there are enough."""
     numbers: dict[Split, Sequence[int]] = {split: speakers(split, count, seed) for split in splits}
-    groups = _groups({number: voices(number) for some in numbers.values() for number in some})
+    groups = voice_groups({number: voices(number) for some in numbers.values() for number in some})
     if len(groups) == count * len(splits):
-        return Dealt(numbers, True, len(groups))
+        return Dealt(numbers, True)
     if len(groups) < len(splits):
-        return Dealt(numbers, False, len(groups))
+        return Dealt(numbers, False)
     first = sorted(splits, key=("train", "test", "dev").index)  # where a voice more is worth most
-    return Dealt({split: sorted(chain(*groups[i :: len(first)])) for i, split in enumerate(first)}, True, len(groups))
+    return Dealt({split: sorted(chain(*groups[i :: len(first)])) for i, split in enumerate(first)}, True)
 
 
-def _groups(voices: Mapping[int, frozenset[str]]) -> list[list[int]]:
+def voice_groups(voices: Mapping[int, frozenset[str]]) -> list[list[int]]:
     """Numbers that share a voice with one another, directly or through others."""
     groups: list[tuple[frozenset[str], list[int]]] = []
     for number, names in voices.items():
