@@ -1,12 +1,8 @@
 """Linear probes of every layer, all folds solved as one problem.
 
 Each probe is L2-regularised multinomial logistic regression with C = 0.1 on standardised features and balanced classes, tested on
-<<<<<<< HEAD
-speakers it never saw (METHOD A.2). Folds share nothing, so their losses add up to one convex objective for one L-BFGS.
-=======
 speakers it never saw (METHOD A.2), that of intent on texts. Layers × folds share nothing, so their losses add up to one convex
 objective for one L-BFGS.
->>>>>>> 3939e62f267172ecea7fece0e7c51f1a3607ab8b
 """
 
 from collections.abc import Sequence
