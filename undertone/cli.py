@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "synthesize": (settings.Synthesize, "undertone.recipes.synthesize:synthesize"),
     "analyze": (settings.Analyze, "undertone.recipes.analyze:analyze"),
     "finetune": (settings.Finetune, "undertone.recipes.finetune:finetune"),
+    "align": (settings.Align, "undertone.recipes.align:align"),
     "evaluate": (settings.Evaluate, "undertone.recipes.evaluate:evaluate"),
     "ask": (settings.Ask, "undertone.recipes.ask:ask"),
     "report": (settings.Report, "undertone.recipes.report:report"),

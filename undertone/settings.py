@@ -179,6 +179,12 @@ class Analyze(Model):
     """draws folds, resamples and the sample of clips"""
 
 
+def _trainable(dtype: str) -> str:
+    if dtype == "float16":
+        raise ValueError("float16 loses small gradients, for no loss is scaled here; train in bfloat16 or float32")
+    return dtype
+
+
 class Lora(Settings):
     """LoRA (Hu et al. 2021), METHOD A.3."""
 
@@ -242,9 +248,119 @@ class Finetune(Model):
     @field_validator("dtype")
     @classmethod
     def _no_float16(cls, dtype: str) -> str:
-        if dtype == "float16":
-            raise ValueError("float16 loses small gradients, for no loss is scaled here; train in bfloat16 or float32")
-        return dtype
+        return _trainable(dtype)
+
+
+class Objectives(Settings):
+    """What `align` minimises: the weight of each objective, METHOD B.3."""
+
+    cross_entropy: float = Field(1.0, ge=0)
+    """on the frozen model's own replies"""
+    distillation: float = Field(0.0, ge=0)
+    """KL to the frozen model's distribution over its best candidates"""
+    temperature: float = Field(2.0, gt=0)
+    """softens both distributions of the KL"""
+    candidates: int = Field(32, ge=1)
+    """best candidates of each token that are kept"""
+    contrast: float = Field(0.0, ge=0)
+    """InfoNCE between the spoken and the typed, tagged prompt's representation"""
+    ctc: float = Field(0.3, ge=0)
+    """the words, from the speech encoder's states"""
+    style: float = Field(0.3, ge=0)
+    """auxiliary heads that name the voice's attributes from the mean token"""
+
+
+class Projector(Settings):
+    """From the speech encoder to the language model, one token per 80 ms, METHOD B.2."""
+
+    hidden: int = Field(192, ge=8)
+    """width of its Transformer"""
+    layers: int = Field(2, ge=1)
+    """layers of its Transformer"""
+    heads: int = Field(4, ge=1)
+    """attention heads of each"""
+    pooling: Literal["convolution", "attention"] = "convolution"
+    """how states become tokens: strided convolution, or attention pooling"""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """dropout in its Transformer"""
+
+
+class Align(Model):
+    """SpeechEmotionLlama: teach a speech encoder what a frozen language model needs to answer speech as it answers words and a speaker note."""
+
+    out: Path = Path("runs/align")
+    """run folder; the model lands in OUT/model"""
+    name: str = "aligned"
+    """what this method is called in every score"""
+    model: str = ""
+    """model to go on from, such as the semantic stage's OUT/model; empty: a fresh projector between encoder and language_model"""
+    language_model: str = "undertone-tiny-lm"
+    """the frozen language model: undertone-tiny-lm, a folder, or a hub name such as meta-llama/Meta-Llama-3-8B-Instruct"""
+    encoder: str = "conformer"
+    """the speech encoder: conformer (small, untrained), a folder, or a hub name such as openai/whisper-large-v3"""
+    projector: Projector = Projector()
+    """the projector"""
+    stage: Literal["semantic", "style"] = "style"
+    """semantic: recognition and replies to the plain words; style: replies to words and speaker note, and what version adds"""
+    version: Literal["v1", "v2", "v3"] = "v3"
+    """tasks of the style stage: v1 reply and recognition, v2 and captioning, v3 and naming of attributes"""
+    tasks: dict[str, float] = {"reply": 0.5, "recognition": 0.2, "captioning": 0.1, "naming": 0.2}
+    """share of each task in what is asked, of those that stage and version have"""
+    untagged: bool = False
+    """baseline: in the style stage, too, the teacher reads the words without the note"""
+    shuffled: bool = False
+    """control: every clip has another clip's attributes"""
+    wrong_notes: float = Field(0.0, ge=0, le=1)
+    """share of the training clips whose attributes are drawn at random"""
+    objectives: Objectives = Objectives()
+    """what is minimised"""
+    recognition: str = "repeat the words"
+    """system prompt of the recognition task"""
+    captioning: str = "how does the speaker sound"
+    """system prompt of the captioning task"""
+    max_new_tokens: int = Field(32, ge=1)
+    """the teacher's longest reply, in tokens"""
+    teacher: Path | None = None
+    """folder in which the teacher's replies are kept, once a text and note; empty: .teacher beside the clips"""
+    augment: float = Field(0.0, ge=0, le=1)
+    """share of the training clips that are heard through noise, a room, at another speed …"""
+    steps: int = Field(0, ge=0)
+    """optimiser steps; 0: `epochs` passes over the training split"""
+    epochs: float = Field(10.0, gt=0)
+    """passes over the training split where steps is 0"""
+    batch_size: int = Field(32, ge=1)
+    """clips per optimiser step, over all processes"""
+    accumulate: int = Field(1, ge=1)
+    """parts into which a batch is cut to save memory"""
+    learning_rate: float = Field(1e-3, gt=0)
+    """peak of the cosine schedule"""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """share of the steps that warm up"""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's"""
+    clip: float = Field(1.0, gt=0)
+    """gradient norm at most"""
+    replay: float = Field(0.2, ge=0, lt=1)
+    """share of a batch drawn from attribute-free queries, where there are any"""
+    check_every: int = Field(200, ge=1)
+    """steps between dev losses and checkpoints; the best on dev is kept"""
+    seed: int = 0
+    """draws weights, batches and tasks"""
+
+    @field_validator("tasks")
+    @classmethod
+    def _known_tasks(cls, shares: dict[str, float]) -> dict[str, float]:
+        for task, share in shares.items():
+            if task not in (known := ("reply", "recognition", "captioning", "naming")):
+                raise ValueError(f"unknown task {task!r}{suggest(task, list(known))}; known: {', '.join(known)}")
+            if share < 0:
+                raise ValueError(f"{task}: a share is 0 or more")
+        return shares
+
+    @field_validator("dtype")
+    @classmethod
+    def _no_float16(cls, dtype: str) -> str:
+        return _trainable(dtype)
 
 
 class Evaluate(Model):

@@ -1,19 +1,24 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
 import os
+from collections.abc import Mapping
 from hashlib import sha256
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undertone.lookup import resolve
 from undertone.run import processor
 
 if TYPE_CHECKING:
+    import torch
+
     from undertone.models.base import SpeechLM
+    from undertone.models.frozen_llm import FrozenLLM
 
 FAMILIES = {
     "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
+    "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 
 EMBEDDED = "undertone-tiny"
@@ -36,9 +41,30 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     except (SafetensorError, JSONDecodeError) as error:
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
+    opened.frozen_front().requires_grad_(False)
+    choose_attention(opened, place, number)
+    return opened
+
+
+def choose_attention(opened: "SpeechLM", place: str, number: "torch.dtype") -> None:
+    """Plain attention where it is the faster one."""
+    import torch
+
     if place == "cpu" and number == torch.bfloat16:
         # The fused attention of PyTorch's CPU build has no fast bfloat16 backward: it takes more than half of a training step.
         opened.module.set_attn_implementation("eager")  # type: ignore[operator]
+
+
+def open_student(language_model: str, encoder: str, projector: Mapping[str, Any], device: str = "", dtype: str = "", seed: int = 0) -> "FrozenLLM":
+    """An untrained frozen_llm model: `encoder` and a fresh projector before `language_model`."""
+    import torch
+
+    from undertone.models.frozen_llm import FrozenLLM
+
+    place = choose_device(device)
+    number = getattr(torch, choose_dtype(dtype, place))
+    opened = FrozenLLM.fresh(language_model, encoder, projector, place, number, seed)
+    choose_attention(opened, place, number)
     return opened
 
 

@@ -157,6 +157,11 @@ class SpeechLM(ABC):
         return self.module.get_input_embeddings().weight.device  # type: ignore[operator,no-any-return]
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the language model's weights are in."""
+        return self.module.get_input_embeddings().weight.dtype  # type: ignore[operator,no-any-return]
+
+    @property
     def layers(self) -> int:
         """Number of language-model layers."""
         return sum(ref.component == "language_model" for ref in self.blocks())
@@ -223,11 +228,12 @@ class SpeechLM(ABC):
 
     def embed(self, batch: Batch) -> Tensor:
         """Input embeddings (batch, token, width), audio spliced in."""
-        embeddings: Tensor = self.module.get_input_embeddings()(batch.input_ids)  # type: ignore[operator]
+        mask = self.audio_mask(batch)
+        # A family may mark audio by an id that its table has no row for.
+        embeddings: Tensor = self.module.get_input_embeddings()(batch.input_ids.masked_fill(mask, 0))  # type: ignore[operator]
         if batch.heard is None and batch.frames is None:
             return embeddings
         heard = batch.heard if batch.heard is not None else self.listen(batch)
-        mask = self.audio_mask(batch)
         if int(mask.sum()) != len(heard):
             raise ValueError(f"{int(mask.sum())} audio tokens in the prompts but {len(heard)} audio embeddings")
         return embeddings.masked_scatter(mask[..., None], heard.to(embeddings.dtype))
@@ -278,15 +284,22 @@ class SpeechLM(ABC):
     @torch.inference_mode()
     def greedy(self, asked: Asked, max_new_tokens: int) -> list[str]:
         """The most probable reply to each prompt, token by token, until every one has ended."""
+        made = self.greedy_ids(asked, max_new_tokens)
+        return [text.strip() for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]
+
+    @torch.inference_mode()
+    def greedy_ids(self, asked: Asked, max_new_tokens: int) -> list[list[int]]:
+        """As `greedy`, as token ids: up to and with the end token, where one was reached."""
         ends = torch.tensor(self.end_tokens, device=self.device)
         token = self.lm_head(asked.last).argmax(-1)
-        made, ended = [token], torch.isin(token, ends)
+        made, ended, lengths = [token], torch.isin(token, ends), torch.ones_like(token)
         while len(made) < max_new_tokens and not bool(ended.all()):
             hidden = self.go_on(asked, token[:, None], len(made) - 1)
-            token = self.lm_head(hidden[:, -1]).argmax(-1).where(~ended, self.tokenizer.pad_token_id)
+            token = self.lm_head(hidden[:, -1]).argmax(-1)
+            lengths = lengths + ~ended
             made.append(token)
             ended |= torch.isin(token, ends)
-        return [text.strip() for text in self.tokenizer.batch_decode(torch.stack(made, 1), skip_special_tokens=True)]
+        return [row[:n].tolist() for row, n in zip(torch.stack(made, 1), lengths.tolist(), strict=True)]
 
     @torch.inference_mode()
     def log_likelihoods(self, asked: Asked, replies: Sequence[str]) -> Tensor:

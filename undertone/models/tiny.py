@@ -13,6 +13,9 @@ from undertone.speech.writers import grammar
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2_5OmniThinkerConfig, WhisperFeatureExtractor
 
+LANGUAGE_MODEL = "undertone-tiny-lm"
+"""The embedded language model by itself, as step 1 left it."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped checkpoints lie: `undertone-tiny` (speech) and `undertone-tiny-lm` (its language model after step 1)."""
 

@@ -75,7 +75,7 @@ def unseen(utterances: Sequence[Utterance], seed: int, most: int = 500) -> list[
     return random.Random(seed).sample(rows, min(most, len(rows)))
 
 
-def schedule(chosen: settings.Finetune, clips: int) -> Schedule:
+def schedule(chosen: settings.Finetune | settings.Align, clips: int) -> Schedule:
     """The schedule that the settings ask for; `epochs` of the `clips` that are drawn are turned into steps."""
     return Schedule(
         chosen.steps or max(1, round(chosen.epochs * clips / chosen.batch_size)),

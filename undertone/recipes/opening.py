@@ -15,7 +15,7 @@ from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
-from undertone.settings import Analyze, Evaluate, Finetune, Model
+from undertone.settings import Align, Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
 from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
@@ -69,7 +69,7 @@ def _turned_away(clips: int, rejected: Journal) -> None:
         logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
-def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
+def begin(chosen: Align | Analyze | Finetune | Evaluate, name: str) -> Run:
     """The run folder of a recipe that asks a model: bound to its settings, and to what model, data, adapter and earlier replies hold."""
     adapter, against = getattr(chosen, "adapter", None) or Path(), getattr(chosen, "against", None) or Path()
     read = {
@@ -79,7 +79,7 @@ def begin(chosen: Analyze | Finetune | Evaluate, name: str) -> Run:
     }
     found = {name: [path.read_bytes() for path in paths if path.is_file()] for name, paths in read.items()}
     inputs = {name: sha256(b"".join(contents)).hexdigest() for name, contents in found.items() if contents}
-    inputs |= {"model": weights} if (weights := weights_hash(chosen.model)) else {}
+    inputs |= {"model": weights} if chosen.model and (weights := weights_hash(chosen.model)) else {}
     inputs["dtype"] = choose_dtype(chosen.dtype, choose_device(chosen.device))  # what empty means depends on the machine
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 

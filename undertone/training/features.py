@@ -101,7 +101,7 @@ class FeatureStore:
 
 def fingerprint(model: SpeechLM) -> str:
     """Hash of the frozen front: its weights, dtype and version. LoRA never touches it, so adapted and vanilla models share a store."""
-    digest = hashlib.sha256(f"{model.family} {FRONT_END} {model.sample_rate}".encode())
+    digest = hashlib.sha256(f"{model.family} {FRONT_END} {model.sample_rate} {model.dtype}".encode())
     for name, tensor in sorted(model.frozen_front().state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)

@@ -1,10 +1,10 @@
-"""One training loop for PE-FT and its baselines: AdamW, cosine, clipping, accumulation, dev checks, resume; Accelerate underneath."""
+"""One training loop for both roads and their baselines: AdamW, cosine, clipping, accumulation, dev checks, resume; Accelerate underneath."""
 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,10 +12,9 @@ from torch import Tensor
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.records import CONTENT, Utterance
 from undertone.training import checkpoint
-from undertone.training.batches import Mixture
 from undertone.training.checkpoint import Progress
-from undertone.training.heads import targets
-from undertone.training.objectives import Losses, PeFt, Sizes
+from undertone.training.heads import Targets, targets
+from undertone.training.objectives import Objective, Sizes
 from undertone.training.ranks import ranks
 
 if TYPE_CHECKING:
@@ -46,6 +45,23 @@ class Schedule(NamedTuple):
         return math.ceil(self.batch_size / processes / self.accumulate)
 
 
+class Encode(Protocol):
+    """Rows → what the objective takes besides the sizes, and the sizes alone, counted without encoding."""
+
+    @property
+    def model(self) -> SpeechLM: ...
+
+    def __call__(self, rows: Sequence[Any]) -> tuple[Any, ...]: ...
+
+    def sizes(self, rows: Sequence[Any]) -> Sizes: ...
+
+
+class Draw(Protocol):
+    """The rows of a step: a function of the step alone, so that resuming needs no sampler state."""
+
+    def batch(self, step: int, size: int) -> Sequence[Any]: ...
+
+
 class Encoder(NamedTuple):
     """Utterances → supervised batches, from audio embeddings that were made once (`heard`)."""
 
@@ -53,10 +69,10 @@ class Encoder(NamedTuple):
     heard: Callable[[str], Tensor]
     system: str = ""
 
-    def __call__(self, rows: Sequence[Utterance]) -> Batch:
-        """The clips with their right replies."""
+    def __call__(self, rows: Sequence[Utterance]) -> tuple[Batch, Targets]:
+        """The clips with their right replies, and the true classes."""
         prompts = [Prompt(audio=self.heard(row.id), system=self.system) for row in rows]
-        return self.model.encode(prompts, [row.reply or "" for row in rows])
+        return self.model.encode(prompts, [row.reply or "" for row in rows]), targets(rows)
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """Labelled tokens and clips with a category, counted without encoding audio: every process knows the whole batch's."""
@@ -65,10 +81,10 @@ class Encoder(NamedTuple):
 
 
 def train(
-    objective: PeFt,
-    mixture: Mixture,
-    dev: Sequence[Utterance],
-    encode: Encoder,
+    objective: Objective,
+    mixture: Draw,
+    dev: Sequence[Any],
+    encode: Encode,
     schedule: Schedule,
     folder: Path,
     log: Callable[[Mapping[str, float], int], None],
@@ -102,11 +118,11 @@ def train(
     def check() -> Progress:
         checked = validate(objective, dev, encode, schedule.part(together.num_processes))
         note("dev", checked, done.step - 1)
-        better = checked["sft"] < done.best
+        reached = next(iter(checked.values()))
         seconds = spent + time.monotonic() - began
-        return Progress(done.step, min(done.best, checked["sft"]), done.step if better else done.best_step, seconds)
+        return Progress(done.step, min(done.best, reached), done.step if reached < done.best else done.best_step, seconds)
 
-    objective.adapted.train()
+    objective.learner.train()
     for step in progress(range(done.step - (not done.checked), schedule.steps)):
         if step == done.step:
             note("train", _step(accelerator, wrapped, optimizer, mixture, encode, schedule, step), step)
@@ -123,7 +139,7 @@ def train(
 
 
 def _step(
-    accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, mixture: Mixture, encode: Encoder, schedule: Schedule, step: int
+    accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, mixture: Draw, encode: Encode, schedule: Schedule, step: int
 ) -> dict[str, float]:
     """One optimiser step on the whole batch, of which this process takes every n-th clip, in `accumulate` parts."""
     rows = mixture.batch(step, schedule.batch_size)
@@ -133,13 +149,13 @@ def _step(
     # Dropout depends on the step alone, so a run that was killed goes on as if it had not been.
     torch.manual_seed(1_000_003 * step + accelerator.process_index)
     optimizer.zero_grad(set_to_none=True)
-    sums: dict[str, float] = {"loss": 0.0, "sft": 0.0, "category": 0.0, "attribute": 0.0}
+    sums: dict[str, float] = {}
     for part in batches:
-        losses: Losses = wrapped(encode(part), targets(part), sizes)
+        losses = wrapped(*encode(part), sizes)
         # Wrapped modules average gradients over processes; the sizes are those of the whole batch, so the average is undone here.
-        accelerator.backward(losses.total * accelerator.num_processes)
-        for name, value in zip(sums, losses[:4], strict=True):
-            sums[name] += value.item()
+        accelerator.backward(losses.loss * accelerator.num_processes)
+        for name, value in losses._asdict().items():
+            sums[name] = sums.get(name, 0.0) + value.item()
     if not math.isfinite(sums["loss"]):
         raise RuntimeError(f"step {step}: the loss is not finite; lower learning_rate or clip")
     norm = accelerator.clip_grad_norm_(wrapped.parameters(), schedule.clip)
@@ -150,25 +166,18 @@ def _step(
 
 
 @torch.no_grad()
-def validate(objective: PeFt, rows: Sequence[Utterance], encode: Encoder, part: int) -> dict[str, float]:
-    """The loss per labelled token (`sft`) of clips that are not trained on and, with an ADCH, its accuracy on those of a category; `part`
-    clips at a time. All processes call it together, each takes every n-th clip."""
+def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: int) -> dict[str, float]:
+    """What the objective reports of rows that are not trained on, `part` of them at a time: the loss that chooses the checkpoint first. All
+    processes call it together, each takes every n-th row."""
     together = ranks(encode.model.device)
-    objective.adapted.eval()
-    tokens, paired = encode.sizes(rows)
+    objective.learner.eval()
     mine = rows[together.process_index :: together.num_processes]
-    sums = dict.fromkeys(Losses._fields, 0.0)
+    sums = dict.fromkeys(objective.parts, 0.0)
     for i in range(0, len(mine), part):
-        losses = objective(encode(mine[i : i + part]), targets(mine[i : i + part]), Sizes(1, 1))
-        for name, value in losses._asdict().items():
+        for name, value in objective(*encode(mine[i : i + part]), Sizes(1, 1))._asdict().items():
             sums[name] += value.item()
-    objective.adapted.train()
-    sums = _added_up(sums, together)
-    result = {"sft": sums["sft"] / max(1, tokens)}
-    if objective.adch is not None and paired:
-        result["category_accuracy"] = sums["category_right"] / paired
-        result["attribute_accuracy"] = sums["attribute_right"] / paired
-    return result
+    objective.learner.train()
+    return objective.report(_added_up(sums, together), encode.sizes(rows))
 
 
 def _added_up(sums: dict[str, float], together: "PartialState") -> dict[str, float]:

@@ -1,6 +1,8 @@
 """loss = SFT + λ · (CE_category + CE_attribute), METHOD A.3, as one module that Accelerate can wrap."""
 
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,10 +17,26 @@ class Sizes(NamedTuple):
     clips: int
 
 
+class Objective(nn.Module, ABC):
+    """What the loop minimises: called with an encoded part of a batch and the whole batch's `Sizes`, it gives a NamedTuple of tensors, the
+    loss (`loss`) first; over all parts and processes they add up to the batch's. `parts` are its names."""
+
+    parts: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def learner(self) -> nn.Module:
+        """What changes between training and asking (dropout)."""
+
+    @abstractmethod
+    def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
+        """What is said of a split, from `sums` made under sizes of 1: first what chooses the checkpoint, the less the better."""
+
+
 class Losses(NamedTuple):
     """The loss that is minimised and its parts, each divided by the batch's sizes; and right predictions of the heads."""
 
-    total: Tensor
+    loss: Tensor
     sft: Tensor
     category: Tensor
     attribute: Tensor
@@ -26,8 +44,10 @@ class Losses(NamedTuple):
     attribute_right: Tensor
 
 
-class PeFt(nn.Module):
+class PeFt(Objective):
     """The adapted model and, where λ > 0, the head at the output of `layer`."""
+
+    parts = Losses._fields
 
     def __init__(self, model: SpeechLM, adapted: nn.Module, layer: LayerRef, weight: float, width: int) -> None:
         super().__init__()
@@ -39,6 +59,18 @@ class PeFt(nn.Module):
         # DistributedDataParallel would send out billions of weights that nobody changes, and refuses a front that lies on the CPU.
         frozen = [name for name, value in self.named_parameters(remove_duplicate=False) if not value.requires_grad]
         self._ddp_params_and_buffers_to_ignore = frozen + [name for name, _ in self.named_buffers(remove_duplicate=False)]
+
+    @property
+    def learner(self) -> nn.Module:
+        return self.adapted
+
+    def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
+        """The loss per labelled token (`sft`) and, with an ADCH, its accuracy on the clips that have a category."""
+        result = {"sft": sums["sft"] / max(1, sizes.tokens)}
+        if self.adch is not None and sizes.clips:
+            result["category_accuracy"] = sums["category_right"] / sizes.clips
+            result["attribute_accuracy"] = sums["attribute_right"] / sizes.clips
+        return result
 
     def forward(self, batch: Batch, truth: Targets, sizes: Sizes) -> Losses:
         """Losses of a part of a batch; over all parts and processes they add up to the batch's."""

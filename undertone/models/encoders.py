@@ -1,0 +1,211 @@
+"""Speech encoders of the frozen road: any Transformers speech encoder, or a small Conformer of our own.
+
+An encoder turns what its front end makes of a wave (`frames`) into states of `milliseconds` each, however the clips are padded.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from undertone.models.qwen2_5_omni import log_mel
+
+CONFORMER = "conformer"
+"""The embedded encoder's `model_type`."""
+
+HOP = 10
+"""Milliseconds between log-mel frames."""
+
+
+class SpeechEncoder(nn.Module, ABC):
+    """Frames → states. `settings` rebuild the encoder without its weights."""
+
+    milliseconds: ClassVar[int]
+    settings: Mapping[str, Any]
+    width: int
+    sample_rate: int = 16_000
+
+    @abstractmethod
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The front end: wave → (frames, bins)."""
+
+    @abstractmethod
+    def count(self, frames: int) -> int:
+        """How many states a clip of `frames` becomes."""
+
+    @abstractmethod
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """States (clip, state, width) of right-padded `frames` (clip, frame, bins), of which each clip has `lengths`."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> nn.ModuleList:
+        """Its layers, in the order in which they fire."""
+
+    def save_front_end(self, folder: Path) -> None:
+        """What the front end needs beside `settings`."""
+
+
+class Conformer(SpeechEncoder):
+    """The embedded default (METHOD B.2 at toy size): log-mel frames stacked by four, then Conformer layers (Gulati et al. 2020) of
+    Transformers' Wav2Vec2-BERT; 40 ms a state."""
+
+    milliseconds = 40
+    STACK = 4
+
+    def __init__(self, bins: int = 80, width: int = 192, layers: int = 4, heads: int = 4, kernel: int = 15, dropout: float = 0.1) -> None:
+        from transformers import Wav2Vec2BertConfig, WhisperFeatureExtractor
+        from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertEncoder
+
+        super().__init__()
+        self.settings = {
+            "model_type": CONFORMER, "bins": bins, "width": width, "layers": layers, "heads": heads, "kernel": kernel, "dropout": dropout,
+        }  # fmt: skip
+        self.width = width
+        self.extractor = WhisperFeatureExtractor(feature_size=bins, chunk_length=30)
+        self.stem = nn.Linear(self.STACK * bins, width)
+        self.body = Wav2Vec2BertEncoder(
+            Wav2Vec2BertConfig(
+                hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width,
+                conv_depthwise_kernel_size=kernel, position_embeddings_type="rotary", layerdrop=0.0, hidden_dropout=dropout,
+                attention_dropout=dropout, activation_dropout=dropout, conformer_conv_dropout=dropout, attn_implementation="eager",
+            )
+        )  # fmt: skip
+
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        return log_mel(self.extractor, wave)
+
+    def count(self, frames: int) -> int:
+        return -(-frames // self.STACK)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        padded = nn.functional.pad(frames, (0, 0, 0, -frames.shape[1] % self.STACK))
+        states = self.stem(padded.unflatten(1, (-1, self.STACK)).flatten(2))
+        return self.body(states, attention_mask=_mask(-(-lengths // self.STACK), states.shape[1])).last_hidden_state  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.body.layers  # type: ignore[no-any-return]
+
+
+class Pretrained(SpeechEncoder):
+    """What the encoders of Transformers share: the module, its configuration, its own feature extractor; 20 ms a state."""
+
+    milliseconds = 20
+
+    def __init__(self, module: nn.Module, extractor: Any) -> None:
+        super().__init__()
+        self.module, self.extractor = module, extractor
+        self.settings = module.config.to_dict()  # type: ignore[operator,union-attr]
+        self.width = module.config.hidden_size  # type: ignore[union-attr,assignment]
+        self.sample_rate = extractor.sampling_rate
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.module.encoder.layers if hasattr(self.module, "encoder") else self.module.layers  # type: ignore[union-attr,return-value]
+
+    def save_front_end(self, folder: Path) -> None:
+        self.extractor.save_pretrained(folder)
+
+
+class Whisper(Pretrained):
+    """Whisper's encoder (Radford et al. 2022). It knows windows of 30 s only: each clip is padded to one, longer ones are refused."""
+
+    WINDOW = 3000
+
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        mel = log_mel(self.extractor, wave)
+        if len(mel) > self.WINDOW:
+            raise ValueError(f"Whisper hears {self.WINDOW // 100} s at most, this clip lasts {len(mel) / 100:.0f} s: cut it into utterances")
+        return mel
+
+    def count(self, frames: int) -> int:
+        return -(-frames // 2)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        # Silence is what the extractor's padding gives, and it is not 0: each clip's own floor, its quietest frame.
+        inside = _mask(lengths, frames.shape[1])[..., None]
+        floor = frames.masked_fill(~inside, float("inf")).amin((1, 2), keepdim=True)
+        window = torch.cat([frames.where(inside, floor), floor.expand(-1, self.WINDOW - frames.shape[1], frames.shape[2])], dim=1)
+        states = self.module(window.transpose(1, 2)).last_hidden_state
+        return states[:, : self.count(frames.shape[1])]  # type: ignore[no-any-return]
+
+
+class Waves(Pretrained):
+    """Encoders that hear samples (wav2vec 2.0, Wav2Vec2-Conformer, WavLM, HuBERT): a frame is a sample."""
+
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self.extractor(wave, sampling_rate=self.sample_rate, return_tensors="np").input_values[0][:, None])
+
+    def count(self, frames: int) -> int:
+        return int(self.module._get_feat_extract_output_lengths(torch.tensor(frames)))  # type: ignore[operator]
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        if self.module.config.feat_extract_norm == "group":  # type: ignore[union-attr]
+            # Normalised over the whole clip, padding included: such clips are heard one by one.
+            rows = [self.module(clip[None, :n, 0]).last_hidden_state[0] for clip, n in zip(frames, lengths.tolist(), strict=True)]
+            return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        mask = _mask(lengths, frames.shape[1])
+        return self.module(frames[..., 0], attention_mask=mask.long()).last_hidden_state  # type: ignore[no-any-return]
+
+
+class Wav2Vec2Bert(Pretrained):
+    """Wav2Vec2-BERT (Seamless Communication 2023): a Conformer on stacked filter banks."""
+
+    def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = self.extractor(wave, sampling_rate=self.sample_rate, return_tensors="np", pad_to_multiple_of=self.extractor.stride)
+        return np.asarray(found.input_features[0], np.float32)
+
+    def count(self, frames: int) -> int:
+        return frames
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        return self.module(frames, attention_mask=_mask(lengths, frames.shape[1]).long()).last_hidden_state  # type: ignore[no-any-return]
+
+
+KINDS: Mapping[str, type[Pretrained]] = {
+    "whisper": Whisper,
+    "wav2vec2": Waves,
+    "wav2vec2-conformer": Waves,
+    "wavlm": Waves,
+    "hubert": Waves,
+    "wav2vec2-bert": Wav2Vec2Bert,
+}
+
+
+def open_encoder(name: str, weights: bool = True) -> SpeechEncoder:
+    """The embedded Conformer, untrained, or the encoder of a local folder or hub name, without its weights on demand; ValueError lists what
+    is known where it is of another kind."""
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+    if name == CONFORMER:
+        return Conformer()
+    config = AutoConfig.from_pretrained(name)
+    kind = KINDS.get(config.model_type)
+    if kind is None:
+        raise ValueError(f"encoder {name}: no speech encoder of type {config.model_type!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
+    module = AutoModel.from_pretrained(name, dtype=torch.float32) if weights else AutoModel.from_config(config)
+    return kind(module.encoder if kind is Whisper else module, AutoFeatureExtractor.from_pretrained(name))
+
+
+def rebuild(settings: Mapping[str, Any], folder: Path) -> SpeechEncoder:
+    """The encoder that was saved with `settings`, still without its weights; its feature extractor lies in `folder`."""
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+    kind = settings["model_type"]
+    if kind == CONFORMER:
+        return Conformer(**{name: value for name, value in settings.items() if name != "model_type"})
+    if kind not in KINDS:
+        raise ValueError(f"{folder}: no speech encoder of type {kind!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
+    module = AutoModel.from_config(AutoConfig.for_model(**settings))
+    return KINDS[kind](module.encoder if KINDS[kind] is Whisper else module, AutoFeatureExtractor.from_pretrained(folder))
+
+
+def _mask(lengths: Tensor, width: int) -> Tensor:
+    """Bool (clip, width): the first `lengths` places of each clip."""
+    return torch.arange(width, device=lengths.device) < lengths[:, None]

@@ -1,0 +1,141 @@
+"""`undertone align`: behavioural alignment (METHOD B.3) and its baselines.
+
+The language model is frozen; speech encoder and projector learn to make it say, on hearing a clip, what it says on reading the words and a
+note on the speaker. First the semantic stage (recognition, replies to the plain words), then the style stage.
+"""
+
+import random
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from undertone import settings
+from undertone.attributes import ATTRIBUTES
+from undertone.audio import BadSound
+from undertone.models import open_model, open_student
+from undertone.models.digest import module_digest
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.progress import bar
+from undertone.recipes.finetune import schedule, tensorboard
+from undertone.recipes.opening import begin, read_data
+from undertone.records import Rejected, Utterance
+from undertone.run import Journal, write_rows
+from undertone.speech.augment import Augment
+from undertone.speech.folder import load_wave
+from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, vocabulary
+from undertone.training.batches import Mixture
+from undertone.training.frames import Frames
+from undertone.training.loop import train
+from undertone.training.ranks import ranks
+from undertone.training.tasks import VERSIONS, Drill, Exercise, TaskName, Wording, draw, suits
+from undertone.training.teacher import Teacher
+
+
+def align(chosen: settings.Align) -> Path:
+    """Train and save encoder and projector; returns the model's folder, which every recipe opens with --model."""
+    run = begin(chosen, chosen.name)
+    folder = run.folder / "model"
+    if (run.folder / "scores.jsonl").exists():
+        return folder
+    rejected = Journal(run.folder / "rejected.jsonl")
+    data = read_data(chosen, rejected)
+    model = open_pupil(chosen)
+    before = module_digest(model.module)
+
+    rate = model.sample_rate
+    frames = Frames(partial(load_wave, data, rate=rate), model.frames, lambda wave, rng: Augment()(wave, rate, rng), chosen.augment)
+    shares = asked(chosen)
+    rows = {split: [row for row in data.utterances if row.split == split and any(suits(row, task) for task in shares)] for split in ("train", "dev")}
+    rows = {split: heard(some, frames, rejected, chosen.strict) for split, some in rows.items()}
+    if not rows["train"]:
+        raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")
+    rows["train"] = noted(rows["train"], chosen)
+    rng = random.Random(chosen.seed)
+    dev = [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]]
+
+    wording = Wording(chosen.recognition, chosen.captioning)
+    teacher = Teacher(chosen.teacher or data.folder / ".teacher", model, chosen.objectives.candidates, chosen.max_new_tokens)
+    tagged = chosen.stage == "style" and not chosen.untagged
+    classes = vocabulary(model, [row.text for row in rows["train"]])
+    encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)
+    together = ranks(model.device)
+    with together.main_process_first():
+        lessons = [one.question(wording, tagged) for one in [*every(rows["train"], shares), *dev]]
+        teacher.fill(lessons, chosen.batch, bar("the teacher answers"))
+
+    weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
+    objective = Alignment(model, weights, chosen.objectives.temperature, list(classes)).to(model.device)
+    drill = Drill(Mixture(rows["train"], chosen.replay, {}, chosen.seed), shares, chosen.seed)
+    plan = schedule(chosen, len(rows["train"]))
+    progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))
+
+    after = module_digest(model.module)
+    details = {"steps": progress.step, "best_step": progress.best_step, "language_model": chosen.language_model, "sha256": after, "before": before}
+    trained = sum(value.numel() for value in model.front.parameters())
+    if together.is_main_process:
+        model.save(folder)
+        scores = [
+            run.score("frozen", "weights_identical", "all", float(before == after), 1, details=details),
+            run.score("cost", "trainable_parameters", "all", trained, 1, details=details),
+            run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
+            run.score("cost", "dev_loss", "all", progress.best, len(dev), details=details),
+        ]
+        write_rows(run.folder / "scores.jsonl", scores)
+    return folder
+
+
+def open_pupil(chosen: settings.Align) -> FrozenLLM:
+    """The model to go on from, or a fresh one."""
+    if not chosen.model:
+        projector = chosen.projector.model_dump()
+        return open_student(chosen.language_model, chosen.encoder, projector, chosen.device, chosen.dtype, chosen.seed)
+    model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
+    assert isinstance(model, FrozenLLM)
+    return model
+
+
+def asked(chosen: settings.Align) -> dict[TaskName, float]:
+    """The shares of the tasks that stage and version have."""
+    tasks = VERSIONS[chosen.version] if chosen.stage == "style" else VERSIONS["v1"]
+    shares = {task: chosen.tasks.get(task, 0.0) for task in tasks}
+    if not any(shares.values()):
+        raise ValueError(f"tasks: none of {', '.join(tasks)} has a share; stage {chosen.stage}, version {chosen.version} has no other")
+    return {task: share for task, share in shares.items() if share}
+
+
+def heard(rows: Sequence[Utterance], frames: Frames, rejected: Journal, strict: bool) -> list[Utterance]:
+    """The `rows` whose sound can be used; the others are noted."""
+    known, able = {row.id for row in rejected.rows(Rejected)}, []
+    for row in bar("opening clips")(rows):
+        try:
+            frames.plain(row)
+            able.append(row)
+        except BadSound as error:
+            if strict:
+                raise
+            if row.id not in known:
+                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+    return able
+
+
+def noted(rows: Sequence[Utterance], chosen: settings.Align) -> list[Utterance]:
+    """The training clips with the attributes that the teacher is told: their own, another clip's (`shuffled`), or for a share of them
+    random ones (`wrong_notes`)."""
+    rng = random.Random(f"{chosen.seed} notes")
+    told = [row.attributes for row in rows]
+    if chosen.shuffled:
+        rng.shuffle(told)
+    wrong = [{name: rng.choice(ATTRIBUTES[name].names) for name in said} if rng.random() < chosen.wrong_notes else said for said in told]
+    return [row if said == row.attributes else row.model_copy(update={"attributes": said, "category": "content"}) for row, said in zip(rows, wrong, strict=True)]
+
+
+def every(rows: Sequence[Utterance], shares: dict[TaskName, float]) -> list[Exercise]:
+    """Every exercise that may be drawn of `rows`."""
+    return [
+        Exercise(row, task, attribute)
+        for row in rows
+        for task in shares
+        if suits(row, task)
+        for attribute in (sorted(row.attributes) if task == "naming" else [""])
+    ]
+

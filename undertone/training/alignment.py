@@ -1,0 +1,199 @@
+"""Behavioural alignment (METHOD B.3): objectives as pure functions, and their weighted sum as one module that Accelerate can wrap."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from undertone.attributes import ATTRIBUTES
+from undertone.models.base import IGNORED, Prompt
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.records import Utterance
+from undertone.training.objectives import Objective, Sizes
+from undertone.training.tasks import Exercise, Wording
+from undertone.training.teacher import Taught, Teacher, teach
+
+
+def distillation(logits: Tensor, top: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """(position,) T² · KL(teacher ‖ student), both softened by `temperature` T (Hinton et al. 2015), over the teacher's candidates.
+
+    `logits` (position, vocabulary) of the student; `top` (position, k) logits of the teacher at `ids`. What the teacher gives to tokens
+    that are no candidates is left out of its distribution; what the student gives to them is not, so it costs.
+    """
+    target = (top / temperature).log_softmax(-1)
+    own = (logits / temperature).log_softmax(-1).gather(-1, ids)
+    return temperature**2 * (target.exp() * (target - own)).sum(-1)
+
+
+def contrast(heard: Tensor, read: Tensor, same: Tensor, temperature: float = 0.1) -> Tensor:
+    """(clip,) InfoNCE (Oord et al. 2018): a spoken prompt's representation `heard` (clip, width) should be nearest to that of its own typed
+    and tagged prompt among `read` (clip, width). `same` (clip, clip) marks typed prompts that are one."""
+    scores = F.normalize(heard.float(), dim=-1) @ F.normalize(read.float(), dim=-1).T / temperature
+    right = scores.masked_fill(~same, -torch.inf).logsumexp(-1)
+    return scores.logsumexp(-1) - right
+
+
+def word_loss(scores: Tensor, lengths: Tensor, targets: Sequence[Tensor]) -> Tensor:
+    """(clip,) CTC (Graves et al. 2006) per target token; `scores` (clip, state, 1 + token), class 0 the blank; clips too short for their
+    words have no loss."""
+    counts = torch.tensor([len(target) for target in targets], device=scores.device)
+    rows = scores.float().log_softmax(-1).transpose(0, 1)
+    losses = F.ctc_loss(rows, torch.cat(list(targets)), lengths, counts, reduction="none", zero_infinity=True)
+    return losses / counts.clamp(min=1)
+
+
+class Weights(NamedTuple):
+    """How much each objective counts; 0 leaves it out."""
+
+    cross_entropy: float = 1.0
+    distillation: float = 0.0
+    contrast: float = 0.0
+    ctc: float = 0.0
+    style: float = 0.0
+
+
+class Parts(NamedTuple):
+    """The loss and its unweighted parts: per reply token the first two, the others per clip."""
+
+    loss: Tensor
+    cross_entropy: Tensor
+    distillation: Tensor
+    contrast: Tensor
+    ctc: Tensor
+    style: Tensor
+    style_right: Tensor
+    style_asked: Tensor
+
+
+class Styles(nn.Module):
+    """The auxiliary heads on a clip's mean token (clip, width), one an attribute; they begin at the embeddings of the values' names, so that
+    a voice is first looked for where its word lies."""
+
+    def __init__(self, model: FrozenLLM) -> None:
+        super().__init__()
+        table = F.normalize(model.module.get_input_embeddings().weight.detach().float(), dim=-1)  # type: ignore[operator]
+        first = {row.name: [model.reply_ids(f" {value.note.rpartition(' ')[2]}")[0] for value in row.values] for row in ATTRIBUTES.values()}
+        self.norm = nn.LayerNorm(table.shape[1])
+        self.heads = nn.ModuleList(nn.Linear(table.shape[1], len(ids)) for ids in first.values())
+        with torch.no_grad():
+            for head, ids in zip(self.heads, first.values(), strict=True):
+                head.weight.copy_(table[ids])  # type: ignore[operator]
+
+    def forward(self, pooled: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Summed losses, right answers and questions; `truth` (clip, attribute) class numbers, −1 where nobody knows."""
+        pooled = self.norm(pooled)
+        loss, right = pooled.new_zeros(()), pooled.new_zeros(())
+        for head, true in zip(self.heads, truth.T, strict=True):
+            logits = head(pooled)
+            loss = loss + F.cross_entropy(logits, true, ignore_index=-1, reduction="sum")
+            right = right + (logits.argmax(-1) == true).sum()
+        return loss, right, (truth >= 0).sum().float()
+
+
+class Lesson(NamedTuple):
+    """An encoded part of a batch: what is taught, the true classes (clip, attribute), and each clip's words as CTC classes."""
+
+    taught: Taught
+    truth: Tensor
+    words: tuple[Tensor, ...]
+
+
+class Alignment(Objective):
+    """Speech encoder and projector under the weighted objectives; the language model passes gradients on and has none itself."""
+
+    parts = Parts._fields
+
+    def __init__(self, model: FrozenLLM, weights: Weights, temperature: float, vocabulary: Sequence[int]) -> None:
+        super().__init__()
+        self.front = model.front.requires_grad_(True)
+        self.weights, self.temperature = weights, temperature
+        self.styles = Styles(model) if weights.style else None
+        # The words' classes are the language model's tokens, of which only those are scored that occur.
+        self.words = nn.Linear(model.front.encoder.width, 1 + len(vocabulary)) if weights.ctc else None
+        self._model = [model]  # in a list, so that its modules are not registered twice
+
+    @property
+    def learner(self) -> nn.Module:
+        return self.front
+
+    def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
+        """What is trained on, weighted, then each part per token or per clip."""
+        per = {name: sizes.tokens if name in ("cross_entropy", "distillation") else sizes.clips for name in Weights._fields}
+        values = {name: sums[name] / max(1, count) for name, count in per.items()}
+        loss = sum(weight * values[name] for name, weight in self.weights._asdict().items())
+        asked = {"style_accuracy": sums["style_right"] / sums["style_asked"]} if sums["style_asked"] else {}
+        return {"loss": loss, **values, **asked}
+
+    def forward(self, lesson: Lesson, sizes: Sizes) -> Parts:
+        """The parts of a part of a batch, each divided by the whole batch's sizes."""
+        model, (taught, truth, words), weights = self._model[0], lesson, self.weights
+        heard, tokens, clips = model.hear(taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
+        counts = model.audio_mask(taught.batch).sum(-1)
+        zero = heard.tokens.new_zeros((), dtype=torch.float32)
+        found = dict.fromkeys(Parts._fields, zero)
+        if weights.cross_entropy or weights.distillation or weights.contrast:
+            hidden = model.hidden(replace(taught.batch, heard=heard.tokens, frames=None, frame_lengths=None))
+            labelled = taught.batch.labels[:, 1:] != IGNORED
+            logits = model.lm_head(hidden[:, :-1][labelled]).float()
+            found["cross_entropy"] = F.cross_entropy(logits, taught.batch.labels[:, 1:][labelled], reduction="sum") / tokens
+            if weights.distillation:
+                found["distillation"] = distillation(logits, taught.top, taught.ids, self.temperature).sum() / tokens
+            if weights.contrast:
+                first = labelled.int().argmax(-1)
+                spoken = hidden[torch.arange(len(first), device=first.device), first]
+                same = (taught.read[:, None] == taught.read[None]).all(-1)
+                found["contrast"] = contrast(spoken, taught.read, same).sum() / clips
+        if self.words is not None:
+            lengths = torch.tensor([model.front.encoder.count(n) for n in taught.batch.frame_lengths.tolist()], device=zero.device)  # type: ignore[union-attr]
+            scores = nn.utils.rnn.pad_sequence(self.words(heard.states.float()).split(lengths.tolist()), batch_first=True)
+            found["ctc"] = word_loss(scores, lengths, words).sum() / clips
+        if self.styles is not None:
+            pooled = torch.stack([part.mean(0) for part in heard.tokens.float().split(counts.tolist())])
+            loss, found["style_right"], found["style_asked"] = self.styles(pooled, truth)
+            found["style"] = loss / clips
+        total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
+        return Parts(**(found | {"loss": total}))
+
+
+class AlignmentEncoder(NamedTuple):
+    """Exercises → lessons. `frames` gives a clip's front-end frames; `classes` numbers the tokens that words are made of, from 1."""
+
+    model: FrozenLLM
+    teacher: Teacher
+    frames: Callable[[Utterance], Tensor]
+    wording: Wording
+    noted: bool
+    classes: Mapping[int, int]
+
+    def __call__(self, exercises: Sequence[Exercise]) -> tuple[Lesson]:
+        """The exercises with the teacher's replies."""
+        frames = [self.frames(one.row) for one in exercises]
+        # Places for as many tokens as each clip becomes; what they hold is made in training.
+        empty = [torch.zeros(self.model.token_count(len(clip)), 0) for clip in frames]
+        prompts = [Prompt(audio=place, system=one.system(self.wording)) for place, one in zip(empty, exercises, strict=True)]
+        lessons = [self.teacher[one.question(self.wording, self.noted)] for one in exercises]
+        taught = teach(self.model, prompts, lessons)
+        lengths = torch.tensor([len(clip) for clip in frames])
+        batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
+        return (Lesson(taught._replace(batch=batch), self._truth(exercises), tuple(map(self._words, exercises))),)
+
+    def sizes(self, exercises: Sequence[Exercise]) -> Sizes:
+        """Reply tokens and clips."""
+        return Sizes(sum(len(self.teacher[one.question(self.wording, self.noted)].reply) for one in exercises), len(exercises))
+
+    def _truth(self, exercises: Sequence[Exercise]) -> Tensor:
+        known = [[row.names.index(one.row.attributes[row.name]) if row.name in one.row.attributes else -1 for row in ATTRIBUTES.values()]
+                 for one in exercises]  # fmt: skip
+        return torch.tensor(known, device=self.model.device)
+
+    def _words(self, exercise: Exercise) -> Tensor:
+        ids = self.model.reply_ids(f" {exercise.row.text}") if exercise.row.text else []
+        return torch.tensor([self.classes[i] for i in ids if i in self.classes], dtype=torch.long)
+
+
+def vocabulary(model: FrozenLLM, texts: Sequence[str]) -> dict[int, int]:
+    """Token id → CTC class, from 1 (0 is the blank), of the tokens that occur in `texts`."""
+    return {token: i for i, token in enumerate(sorted({i for text in set(texts) for i in model.reply_ids(f" {text}")}), start=1)}

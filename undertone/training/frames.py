@@ -1,0 +1,50 @@
+"""Front-end frames of clips for an encoder that is being trained: made once and kept in memory, as far as it goes."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undertone.audio import Wave
+from undertone.records import Utterance
+
+KEPT = 2 << 30
+"""Bytes of frames that are kept, in float16; of what is more, frames are made anew each time."""
+
+
+class Frames:
+    """Frames (frame, bins) by utterance, from `wave` by `front_end`.
+
+    `change` alters the wave in the given `share` of the calls (augmentation), drawn by torch's generator, which the training loop seeds
+    by step: a run that goes on hears what it would have heard.
+    """
+
+    def __init__(
+        self,
+        wave: Callable[[Utterance], Wave],
+        front_end: Callable[[Wave], NDArray[np.float32]],
+        change: Callable[[Wave, np.random.Generator], Wave] | None = None,
+        share: float = 0.0,
+    ) -> None:
+        self._wave, self._front_end, self._change, self._share = wave, front_end, change, share
+        self._kept: dict[str, Tensor] = {}
+        self._room = KEPT
+
+    def plain(self, row: Utterance) -> Tensor:
+        """As recorded."""
+        if row.id not in self._kept:
+            made = torch.from_numpy(self._front_end(self._wave(row))).half()
+            if self._room < made.nbytes:
+                return made.float()
+            self._room -= made.nbytes
+            self._kept[row.id] = made
+        return self._kept[row.id].float()
+
+    def changed(self, row: Utterance) -> Tensor:
+        """Changed in so many of the calls as `share` says."""
+        if self._change is None or torch.rand(()).item() >= self._share:
+            return self.plain(row)
+        rng = np.random.default_rng(int(torch.randint(1 << 31, ()).item()))
+        return torch.from_numpy(self._front_end(self._change(self._wave(row), rng)))

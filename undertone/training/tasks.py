@@ -1,0 +1,80 @@
+"""The four tasks of behavioural alignment (METHOD B.3): what the student hears and is asked, what the teacher reads instead."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from undertone.attributes import ATTRIBUTES, note
+from undertone.models.base import Prompt
+from undertone.records import Utterance
+from undertone.training.teacher import Question
+
+TaskName = Literal["reply", "recognition", "captioning", "naming"]
+
+VERSIONS: Mapping[str, tuple[TaskName, ...]] = {
+    "v1": ("reply", "recognition"),
+    "v2": ("reply", "recognition", "captioning"),
+    "v3": ("reply", "recognition", "captioning", "naming"),
+}
+"""Tasks are added up from version to version, in an order that is ours [O]; naming is the paper's emotion recognition, for every attribute."""
+
+
+class Wording(NamedTuple):
+    """The system prompts of the tasks; a naming task asks the question of its attribute (`ATTRIBUTES`)."""
+
+    recognition: str
+    captioning: str
+
+
+class Exercise(NamedTuple):
+    """A clip and what is asked about it; `attribute` is what a naming task names."""
+
+    row: Utterance
+    task: TaskName
+    attribute: str = ""
+
+    def system(self, wording: Wording) -> str:
+        """The system prompt, the same for student and teacher."""
+        if self.task == "naming":
+            return ATTRIBUTES[self.attribute].question
+        return {"reply": "", "recognition": wording.recognition, "captioning": wording.captioning}[self.task]
+
+    def question(self, wording: Wording, noted: bool) -> Question:
+        """What the teacher reads: the words, and what is known of the speaker as a note (`noted`). Words and values are forced on it where
+        they are known; replies and captions are its own."""
+        told = note(self.row.attributes) if (noted and self.task == "reply") or self.task in ("captioning", "naming") else ""
+        forced = {"recognition": self.row.text, "naming": self.row.attributes.get(self.attribute, "")}.get(self.task, "")
+        return Question(Prompt(text=self.row.text, system=self.system(wording), note=told), forced)
+
+
+class Rows(Protocol):
+    """Draws utterances step by step (`batches.Mixture`)."""
+
+    def batch(self, step: int, size: int) -> Sequence[Utterance]: ...
+
+
+class Drill(NamedTuple):
+    """Draws exercises: clips as `rows` draws them, tasks by their `shares`; a clip that a task does not suit is asked another."""
+
+    rows: Rows
+    shares: Mapping[TaskName, float]
+    seed: int
+
+    def batch(self, step: int, size: int) -> list[Exercise]:
+        """The exercises of a step, a function of the step alone."""
+        rng = random.Random(f"{self.seed} {step}")
+        return [draw(row, self.shares, rng) for row in self.rows.batch(step, size)]
+
+
+def draw(row: Utterance, shares: Mapping[TaskName, float], rng: random.Random) -> Exercise:
+    """One exercise on `row`; ValueError where none of the tasks suits it."""
+    able = {task: share for task, share in shares.items() if share > 0 and suits(row, task)}
+    if not able:
+        raise ValueError(f"{row.id}: none of the tasks {', '.join(shares)} suits this clip; it has neither words nor attributes they need")
+    (task,) = rng.choices(list(able), list(able.values()))
+    return Exercise(row, task, rng.choice(sorted(row.attributes)) if task == "naming" else "")
+
+
+def suits(row: Utterance, task: TaskName) -> bool:
+    """Whether `task` can be asked of the clip: all but naming and captioning need the words, these two an attribute."""
+    return bool(row.attributes) if task in ("captioning", "naming") else bool(row.text)
