@@ -286,7 +286,7 @@ class Projector(Settings):
 
 
 class Align(Model):
-    """SpeechEmotionLlama: teach a speech encoder what a frozen language model needs to answer speech as it answers words and a speaker note."""
+    """Teach a speech encoder what a frozen language model needs to answer speech as it answers words and a speaker note."""
 
     out: Path = Path("runs/align")
     """run folder; the model lands in OUT/model"""

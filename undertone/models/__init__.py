@@ -55,7 +55,9 @@ def choose_attention(opened: "SpeechLM", place: str, number: "torch.dtype") -> N
         opened.module.set_attn_implementation("eager")  # type: ignore[operator]
 
 
-def open_student(language_model: str, encoder: str, projector: Mapping[str, Any], device: str = "", dtype: str = "", seed: int = 0) -> "FrozenLLM":
+def open_student(
+    language_model: str, encoder: str, projector: Mapping[str, Any], device: str = "", dtype: str = "", seed: int = 0
+) -> "FrozenLLM":
     """An untrained frozen_llm model: `encoder` and a fresh projector before `language_model`."""
     import torch
 

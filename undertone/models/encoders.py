@@ -85,7 +85,7 @@ class Conformer(SpeechEncoder):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         padded = nn.functional.pad(frames, (0, 0, 0, -frames.shape[1] % self.STACK))
-        states = self.stem(padded.unflatten(1, (-1, self.STACK)).flatten(2))
+        states = self.stem(padded.reshape(len(padded), -1, self.STACK * padded.shape[2]))
         return self.body(states, attention_mask=_mask(-(-lengths // self.STACK), states.shape[1])).last_hidden_state  # type: ignore[no-any-return]
 
     @property
@@ -121,7 +121,9 @@ class Whisper(Pretrained):
     def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         mel = log_mel(self.extractor, wave)
         if len(mel) > self.WINDOW:
-            raise ValueError(f"Whisper hears {self.WINDOW // 100} s at most, this clip lasts {len(mel) / 100:.0f} s: cut it into utterances")
+            raise ValueError(
+                f"Whisper hears {self.WINDOW // 100} s at most, this clip lasts {len(mel) / 100:.0f} s: cut it into utterances"
+            )
         return mel
 
     def count(self, frames: int) -> int:
@@ -188,7 +190,9 @@ def open_encoder(name: str, weights: bool = True) -> SpeechEncoder:
     config = AutoConfig.from_pretrained(name)
     kind = KINDS.get(config.model_type)
     if kind is None:
-        raise ValueError(f"encoder {name}: no speech encoder of type {config.model_type!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
+        raise ValueError(
+            f"encoder {name}: no speech encoder of type {config.model_type!r} is known; known: {CONFORMER}, {', '.join(KINDS)}"
+        )
     module = AutoModel.from_pretrained(name, dtype=torch.float32) if weights else AutoModel.from_config(config)
     return kind(module.encoder if kind is Whisper else module, AutoFeatureExtractor.from_pretrained(name))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM
 from undertone.models.digest import files_digest
-from undertone.models.encoders import CONFORMER, Conformer, SpeechEncoder, open_encoder, rebuild
+from undertone.models.encoders import Conformer, SpeechEncoder, open_encoder, rebuild
 from undertone.models.projector import Projector
 from undertone.records import parse_json
 from undertone.run import write_atomic
@@ -49,7 +49,7 @@ class Front(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States (state, width) and tokens (token, llm_width) of all clips in a row, from their `frames` (frame, bins) in a row."""
         counts = lengths.tolist()
-        states = self.encoder(nn.utils.rnn.pad_sequence(frames.split(counts), batch_first=True), lengths)
+        states = self.encoder(nn.utils.rnn.pad_sequence(list(torch.split(frames, counts)), batch_first=True), lengths)
         of_states = torch.tensor([self.encoder.count(n) for n in counts], device=frames.device)
         tokens = self.projector(states, of_states)
         kept = [self.projector.count(n) for n in of_states.tolist()]
@@ -85,13 +85,19 @@ class FrozenLLM(SpeechLM):
 
     @classmethod
     def fresh(
-        cls, language_model: str, encoder: str, projector: Mapping[str, Any], device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+        cls,
+        language_model: str,
+        encoder: str,
+        projector: Mapping[str, Any],
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
     ) -> Self:
         """An untrained projector between `encoder` (conformer, a folder, a hub name) and `language_model`; ValueError or OSError names
         what cannot be opened."""
         module, tokenizer, found = open_language_model(language_model, device, dtype)
         torch.manual_seed(seed)
-        table = module.get_input_embeddings().weight
+        table = module.get_input_embeddings().weight  # type: ignore[operator]
         ear = open_encoder(encoder)
         front = Front(ear, Projector(ear.width, table.shape[1], ear.milliseconds, **projector))
         front.projector.scale.copy_(table.detach().float().square().mean().sqrt())  # type: ignore[operator]
@@ -113,12 +119,14 @@ class FrozenLLM(SpeechLM):
                 f"{found.sha256[:12]}…; put the right weights there, or align anew (undertone align --language-model {asked.name})"
             )
         ear = rebuild(table["encoder"], folder)
-        width = module.get_input_embeddings().weight.shape[1]
+        width = module.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
         front = Front(ear, Projector(ear.width, width, ear.milliseconds, **table["projector"]))
         try:
             front.load_state_dict(load_file(weights))
         except RuntimeError as error:
-            raise ValueError(f"model {checkpoint}: weights and config.json do not fit together ({' '.join(str(error).split())[:200]})") from None
+            raise ValueError(
+                f"model {checkpoint}: weights and config.json do not fit together ({' '.join(str(error).split())[:200]})"
+            ) from None
         return cls(module, tokenizer, front.to(device), found)
 
     def save(self, folder: Path) -> None:

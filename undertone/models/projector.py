@@ -50,8 +50,8 @@ class Projector(nn.Module):
         there = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
         states = nn.functional.pad(states * there[..., None], (0, 0, 0, -states.shape[1] % self.stride))
         if isinstance(self.pool, _Pool):
-            inside = nn.functional.pad(there, (0, states.shape[1] - there.shape[1])).unflatten(1, (-1, self.stride))
-            x = self.pool(states.unflatten(1, (-1, self.stride)), inside)
+            inside = nn.functional.pad(there, (0, states.shape[1] - there.shape[1])).reshape(len(states), -1, self.stride)
+            x = self.pool(states.reshape(len(states), -1, self.stride, states.shape[2]), inside)
         else:
             x = self.pool(states.transpose(1, 2)).transpose(1, 2)
         counts = -(-lengths // self.stride)

@@ -45,7 +45,10 @@ def align(chosen: settings.Align) -> Path:
     rate = model.sample_rate
     frames = Frames(partial(load_wave, data, rate=rate), model.frames, lambda wave, rng: Augment()(wave, rate, rng), chosen.augment)
     shares = asked(chosen)
-    rows = {split: [row for row in data.utterances if row.split == split and any(suits(row, task) for task in shares)] for split in ("train", "dev")}
+    rows = {
+        split: [row for row in data.utterances if row.split == split and any(suits(row, task) for task in shares)]
+        for split in ("train", "dev")
+    }
     rows = {split: heard(some, frames, rejected, chosen.strict) for split, some in rows.items()}
     if not rows["train"]:
         raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")
@@ -70,7 +73,13 @@ def align(chosen: settings.Align) -> Path:
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))
 
     after = module_digest(model.module)
-    details = {"steps": progress.step, "best_step": progress.best_step, "language_model": chosen.language_model, "sha256": after, "before": before}
+    details = {
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "language_model": chosen.language_model,
+        "sha256": after,
+        "before": before,
+    }
     trained = sum(value.numel() for value in model.front.parameters())
     if together.is_main_process:
         model.save(folder)
@@ -126,7 +135,10 @@ def noted(rows: Sequence[Utterance], chosen: settings.Align) -> list[Utterance]:
     if chosen.shuffled:
         rng.shuffle(told)
     wrong = [{name: rng.choice(ATTRIBUTES[name].names) for name in said} if rng.random() < chosen.wrong_notes else said for said in told]
-    return [row if said == row.attributes else row.model_copy(update={"attributes": said, "category": "content"}) for row, said in zip(rows, wrong, strict=True)]
+    return [
+        row if said == row.attributes else row.model_copy(update={"attributes": said, "category": "content"})
+        for row, said in zip(rows, wrong, strict=True)
+    ]
 
 
 def every(rows: Sequence[Utterance], shares: dict[TaskName, float]) -> list[Exercise]:
@@ -138,4 +150,3 @@ def every(rows: Sequence[Utterance], shares: dict[TaskName, float]) -> list[Exer
         if suits(row, task)
         for attribute in (sorted(row.attributes) if task == "naming" else [""])
     ]
-

@@ -69,7 +69,7 @@ class Parts(NamedTuple):
 
 
 class Styles(nn.Module):
-    """The auxiliary heads on a clip's mean token (clip, width), one an attribute; they begin at the embeddings of the values' names, so that
+    """The auxiliary heads on a clip's mean token (clip, width), one an attribute; they begin at the embeddings of the values' names:
     a voice is first looked for where its word lies."""
 
     def __init__(self, model: FrozenLLM) -> None:
@@ -148,10 +148,10 @@ class Alignment(Objective):
                 found["contrast"] = contrast(spoken, taught.read, same).sum() / clips
         if self.words is not None:
             lengths = torch.tensor([model.front.encoder.count(n) for n in taught.batch.frame_lengths.tolist()], device=zero.device)  # type: ignore[union-attr]
-            scores = nn.utils.rnn.pad_sequence(self.words(heard.states.float()).split(lengths.tolist()), batch_first=True)
+            scores = nn.utils.rnn.pad_sequence(list(torch.split(self.words(heard.states.float()), lengths.tolist())), batch_first=True)
             found["ctc"] = word_loss(scores, lengths, words).sum() / clips
         if self.styles is not None:
-            pooled = torch.stack([part.mean(0) for part in heard.tokens.float().split(counts.tolist())])
+            pooled = torch.stack([part.mean(0) for part in torch.split(heard.tokens.float(), counts.tolist())])
             loss, found["style_right"], found["style_asked"] = self.styles(pooled, truth)
             found["style"] = loss / clips
         total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
@@ -168,25 +168,25 @@ class AlignmentEncoder(NamedTuple):
     noted: bool
     classes: Mapping[int, int]
 
-    def __call__(self, exercises: Sequence[Exercise]) -> tuple[Lesson]:
+    def __call__(self, rows: Sequence[Exercise]) -> tuple[Lesson]:
         """The exercises with the teacher's replies."""
-        frames = [self.frames(one.row) for one in exercises]
+        frames = [self.frames(one.row) for one in rows]
         # Places for as many tokens as each clip becomes; what they hold is made in training.
         empty = [torch.zeros(self.model.token_count(len(clip)), 0) for clip in frames]
-        prompts = [Prompt(audio=place, system=one.system(self.wording)) for place, one in zip(empty, exercises, strict=True)]
-        lessons = [self.teacher[one.question(self.wording, self.noted)] for one in exercises]
+        prompts = [Prompt(audio=place, system=one.system(self.wording)) for place, one in zip(empty, rows, strict=True)]
+        lessons = [self.teacher[one.question(self.wording, self.noted)] for one in rows]
         taught = teach(self.model, prompts, lessons)
         lengths = torch.tensor([len(clip) for clip in frames])
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
-        return (Lesson(taught._replace(batch=batch), self._truth(exercises), tuple(map(self._words, exercises))),)
+        return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows))),)
 
-    def sizes(self, exercises: Sequence[Exercise]) -> Sizes:
+    def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         """Reply tokens and clips."""
-        return Sizes(sum(len(self.teacher[one.question(self.wording, self.noted)].reply) for one in exercises), len(exercises))
+        return Sizes(sum(len(self.teacher[one.question(self.wording, self.noted)].reply) for one in rows), len(rows))
 
-    def _truth(self, exercises: Sequence[Exercise]) -> Tensor:
+    def _truth(self, rows: Sequence[Exercise]) -> Tensor:
         known = [[row.names.index(one.row.attributes[row.name]) if row.name in one.row.attributes else -1 for row in ATTRIBUTES.values()]
-                 for one in exercises]  # fmt: skip
+                 for one in rows]  # fmt: skip
         return torch.tensor(known, device=self.model.device)
 
     def _words(self, exercise: Exercise) -> Tensor:

@@ -1,4 +1,4 @@
-"""One training loop for both roads and their baselines: AdamW, cosine, clipping, accumulation, dev checks, resume; Accelerate underneath."""
+"""One training loop for both roads: AdamW, cosine, clipping, accumulation, dev checks, resume; Accelerate underneath."""
 
 import math
 import time

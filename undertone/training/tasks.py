@@ -16,7 +16,7 @@ VERSIONS: Mapping[str, tuple[TaskName, ...]] = {
     "v2": ("reply", "recognition", "captioning"),
     "v3": ("reply", "recognition", "captioning", "naming"),
 }
-"""Tasks are added up from version to version, in an order that is ours [O]; naming is the paper's emotion recognition, for every attribute."""
+"""Tasks are added up from version to version, in an order that is ours [O]; naming: emotion recognition and its like."""
 
 
 class Wording(NamedTuple):

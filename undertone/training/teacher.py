@@ -58,9 +58,7 @@ class Teacher:
         """The reply in words."""
         return str(self._model.tokenizer.decode(self[question].reply, skip_special_tokens=True)).strip()
 
-    def fill(
-        self, questions: Iterable[Question], batch: int = 64, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
-    ) -> None:
+    def fill(self, questions: Iterable[Question], batch: int = 64, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> None:
         """Ask what is not known yet, `batch` prompts at a time; what is finished is kept when a run is killed."""
         wanted = {self._key(one): one for one in questions}
         missing = sorted((one for key, one in wanted.items() if key not in self._known), key=lambda one: len(one.prompt.text))
