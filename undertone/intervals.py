@@ -85,7 +85,12 @@ def clustered_statistic(
 
 
 def clustered_ratio(
-    over: ArrayLike, under: ArrayLike, clusters: Sequence[Hashable], resamples: int = 1000, seed: int = 0, within: tuple[float, float] | None = None
+    over: ArrayLike,
+    under: ArrayLike,
+    clusters: Sequence[Hashable],
+    resamples: int = 1000,
+    seed: int = 0,
+    within: tuple[float, float] | None = None,
 ) -> Estimate:
     """The sum of `over` by the sum of `under`, not the mean of ratios: word errors by words, where a long text weighs more than a short."""
     parts = np.stack([np.asarray(over, dtype=float), np.asarray(under, dtype=float)], axis=1)

@@ -30,7 +30,9 @@ def leaning(likelihoods: ArrayLike, own: Sequence[int]) -> Leaning:
     """
     table, column = np.asarray(likelihoods, dtype=float), np.asarray(own, dtype=np.int64)
     if table.ndim != 2 or table.shape[1] < 2 or len(table) != len(column):
-        raise ValueError(f"likelihoods are (row, style), two styles at least, and own has one column a row; got {table.shape} and {column.shape}")
+        raise ValueError(
+            f"likelihoods are (row, style), two styles at least, and own has one column a row; got {table.shape} and {column.shape}"
+        )
     _check(table, column)
     mine = table[np.arange(len(table)), column]
     best = table == table.max(1, keepdims=True)

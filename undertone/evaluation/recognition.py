@@ -84,7 +84,9 @@ def ua_difference(
     """
     for place, (our, their) in enumerate(zip(ours, theirs, strict=True)):
         if (our.truth, our.cluster) != (their.truth, their.cluster):
-            raise ValueError(f"row {place}: {our.truth!r} of {our.cluster!r} stands beside {their.truth!r} of {their.cluster!r}; pair by clip")
+            raise ValueError(
+                f"row {place}: {our.truth!r} of {our.cluster!r} stands beside {their.truth!r} of {their.cluster!r}; pair by clip"
+            )
     classes = _classes(ours)
     parts = np.concatenate([_confusions(ours, classes), _confusions(theirs, classes)], axis=1)
 

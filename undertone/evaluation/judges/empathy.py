@@ -1,4 +1,4 @@
-"""A chat model as judge of empathy, 1 to 10 (METHOD B.4), by our own rubric (`rubric_empathy_v1.txt`): the published one is not known [O]."""
+"""A chat model as judge of empathy, 1 to 10 (METHOD B.4), by our own rubric (`rubric_empathy_v1.txt`): none is published [O]."""
 
 from collections.abc import Mapping
 from typing import Literal, final
