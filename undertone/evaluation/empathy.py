@@ -15,7 +15,7 @@ def empathy_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed
     """Mean rating of all replies that went to the empathy judge, and of each emotion's; what is unscored is in no mean, and counted."""
     asked = [row for row in rows if row.judgement and row.judgement.judge.startswith(f"{EmpathyJudge.kind}:")]
     emotions = [row.utterance.attributes.get(EMOTION) for row in asked]
-    for group in ("all", *dict.fromkeys(filter(None, emotions))):
+    for group in dict.fromkeys(["all" for _ in asked] + [emotion for emotion in emotions if emotion]):
         members = [row for row, emotion in zip(asked, emotions, strict=True) if group in ("all", emotion)]
         rated = [(row.judgement.value, row.utterance.cluster) for row in members if row.judgement and row.judgement.value is not None]
         mean = clustered_mean([value for value, _ in rated], [cluster for _, cluster in rated], resamples, seed, SCALE)

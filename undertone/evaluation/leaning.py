@@ -51,7 +51,7 @@ def leaning_scores(
     found: Leaning, styles: Sequence[str], clusters: Sequence[Hashable], score: MakeScore, resamples: int, seed: int, suite: str
 ) -> Iterator[Score]:
     """own_likeliest and own_probability of all rows and of each style; `styles` and `clusters` are those of the rows."""
-    for group in ("all", *dict.fromkeys(styles)):
+    for group in dict.fromkeys(["all" for _ in styles] + list(styles)):
         kept = [place for place, style in enumerate(styles) if group in ("all", style)]
         for metric, values in (("own_likeliest", found.likeliest), ("own_probability", found.probability)):
             mean = clustered_mean(values[kept], [clusters[place] for place in kept], resamples, seed, RATE)

@@ -83,6 +83,12 @@ def test_what_is_no_verdict_is_unscored_with_what_was_said_and_kept(tmp_path: Pa
         assert len(server.served) == asked
 
 
+def test_true_is_no_1(tmp_path: Path) -> None:
+    with Server(write=lambda _: {"why": "so", "verdict": True}) as server:
+        (judged,) = verdicts(judge(server, tmp_path), CASES[:1])
+    assert (judged.value, judged.reason.partition(",")[2]) == (None, " a whole number is asked for, not True")
+
+
 def test_a_request_that_fails_for_good_is_unscored_and_asked_again_another_time(tmp_path: Path) -> None:
     with Server(["", "500", "500"]) as server:
         judged = verdicts(judge(server, tmp_path), CASES)

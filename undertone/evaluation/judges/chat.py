@@ -7,7 +7,9 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from pydantic import field_validator
 
 from undertone.answers import Answer, Answers, Question, Schema
 from undertone.endpoint import Endpoint
@@ -20,6 +22,14 @@ class Ruling(Schema):
 
     why: str
     verdict: int
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        # A Literal compares by ==, and so would take true for 1 and 7.0 for 7.
+        if type(value) is not int:
+            raise ValueError(f"a whole number is asked for, not {value!r}")
+        return value
 
 
 class ChatJudge(ABC):
