@@ -9,7 +9,8 @@ from judging import judged as verdicts
 from server import KEY, Server
 
 from undertone.endpoint import Backoff, Endpoint, Refused, Unreachable
-from undertone.evaluation.judges.openai import OpenAIJudge, rubric
+from undertone.evaluation.judges.chat import rubric_text
+from undertone.evaluation.judges.openai import OpenAIJudge
 from undertone.records import Judgement
 
 OTHERS: dict[str, Any] = {"id": "f", "category": "emotion", "attributes": {"emotion": "fearful"}, "contrast": "angry"}
@@ -43,7 +44,7 @@ def test_it_is_asked_at_temperature_0_with_the_rubric_and_both_speakers(tmp_path
         verdicts(judge(server, tmp_path), CASES)
         body = server.served[3].body
     assert body["temperature"] == 0
-    assert body["messages"][0]["content"] == rubric()
+    assert body["messages"][0]["content"] == rubric_text("rubric_v1")
     assert '"speaker": "the speaker sounds fearful", "other_speaker": "the speaker sounds angry"' in body["messages"][1]["content"]
 
 
@@ -80,6 +81,12 @@ def test_what_is_no_verdict_is_unscored_with_what_was_said_and_kept(tmp_path: Pa
         asked = len(server.served)
         assert verdicts(judge(server, tmp_path), CASES[:1]) == [judged]
         assert len(server.served) == asked
+
+
+def test_true_is_no_1(tmp_path: Path) -> None:
+    with Server(write=lambda _: {"why": "so", "verdict": True}) as server:
+        (judged,) = verdicts(judge(server, tmp_path), CASES[:1])
+    assert (judged.value, judged.reason.partition(",")[2]) == (None, " a whole number is asked for, not True")
 
 
 def test_a_request_that_fails_for_good_is_unscored_and_asked_again_another_time(tmp_path: Path) -> None:

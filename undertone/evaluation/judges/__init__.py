@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undertone.endpoint import Endpoint
 from undertone.evaluation.judges.base import Judge
+from undertone.evaluation.judges.chat import ChatJudge
 from undertone.lookup import resolve
 
 JUDGES = {
@@ -16,11 +18,6 @@ JUDGES = {
 def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path) -> Judge:
     """The judge called `name`; one that asks a model sits at `endpoint` (arguments of `Endpoint`) and keeps its verdicts in `folder`."""
     kind = resolve(JUDGES, name, "judge")
-    judge: Judge = kind(_endpoint(endpoint), folder / "verdicts.jsonl") if name == "openai" else kind()
+    asks = isinstance(kind, type) and issubclass(kind, ChatJudge)
+    judge: Judge = kind(Endpoint(**endpoint), folder / "verdicts.jsonl") if asks else kind()
     return judge
-
-
-def _endpoint(arguments: Mapping[str, Any]) -> Any:
-    from undertone.endpoint import Endpoint
-
-    return Endpoint(**arguments)
