@@ -1,7 +1,7 @@
 """Reads CREMA-D: 91 actors of 20 to 74 years say twelve sentences in six emotions.
 
-- Layout: `AudioWAV/1001_DFA_ANG_XX.wav` (or `AudioMP3/….mp3`) beside `VideoDemographics.csv`, as in the publisher's repository; the parts of
-  a name are actor, sentence, emotion and intensity, the table's columns ActorID and Sex say who the actors are.
+- Layout: `AudioWAV/1001_DFA_ANG_XX.wav` (or `AudioMP3/….mp3`) beside `VideoDemographics.csv`, as in the publisher's repository; the parts
+  of a name are actor, sentence, emotion and intensity, the table's columns ActorID and Sex say who the actors are.
 - Emotions: those of `EMOTIONS`, as the actor meant them; disgust is left out, undertone has no value for it.
 - Split: the publisher gives none. Ours, by actor: train 1001–1064, dev 1065–1073, test 1074–1091.
 - Licence: Open Database License 1.0, its contents under the Database Contents License 1.0.
@@ -52,7 +52,8 @@ def _clips(folder: Path) -> Iterator[Clip]:
         if emotion := meaning(EMOTIONS, said["emotion"], "emotion", path):
             sex = entry(sexes, said["actor"], folder / ACTORS)
             voice = Voice(said["actor"], SPLIT.of(said["actor"]), {"age": "adult", "gender": sex, "emotion": emotion})
-            yield spoken("crema_d", path, str(path.relative_to(folder)), voice, meaning(SENTENCES, said["sentence"], "sentence", path))
+            text = meaning(SENTENCES, said["sentence"], "sentence", path)
+            yield spoken("crema_d", path, str(path.relative_to(folder)), voice, text, topic=said["sentence"])
 
 
 def _sexes(path: Path) -> Mapping[str, str]:

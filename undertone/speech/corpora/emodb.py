@@ -55,7 +55,8 @@ def _clips(folder: Path) -> Iterator[Clip]:
         if emotion := meaning(EMOTIONS, said["emotion"], "emotion", path):
             sex = meaning(SEXES, said["speaker"], "speaker", path)
             voice = Voice(said["speaker"], SPLIT.of(said["speaker"]), {"age": "adult", "gender": sex, "emotion": emotion})
-            yield spoken("emodb", path, str(path.relative_to(folder)), voice, meaning(SENTENCES, said["sentence"], "sentence", path))
+            text = meaning(SENTENCES, said["sentence"], "sentence", path)
+            yield spoken("emodb", path, str(path.relative_to(folder)), voice, text, topic=said["sentence"])
 
 
 EMODB = Published("emodb", "wav/03a01Fa.wav …", read)

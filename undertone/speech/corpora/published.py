@@ -49,8 +49,11 @@ class Voice(NamedTuple):
     attributes: Mapping[str, str]
 
 
-def spoken(corpus: str, where: Path | str, sound: str, voice: Voice, text: str = "", category: str = "emotion", name: str = "") -> Clip:
-    """The clip of the file `sound` (relative to the corpus' folder); `name` becomes its id (empty: the file's own)."""
+def spoken(
+    corpus: str, where: Path | str, sound: str, voice: Voice, text: str = "", category: str = "emotion", name: str = "", topic: str = ""
+) -> Clip:
+    """The clip of the file `sound` (relative to the corpus' folder); `name` becomes its id (empty: the file's own). `topic` is for a corpus
+    of few sentences: the publisher's code of the one that is said, so that a probe may be asked which it is."""
     return Clip(
         str(where),
         sound,
@@ -62,6 +65,7 @@ def spoken(corpus: str, where: Path | str, sound: str, voice: Voice, text: str =
             "category": category,
             "text": text,
             "intent": text,
+            "topic": topic,
         },
     )
 
@@ -161,17 +165,10 @@ def _marry(clips: list[Clip], i: int, j: int) -> None:
 def deal(kinds: Mapping[str, str], folds: int = FOLDS) -> dict[str, int]:
     """Speaker → group of `folds`, from speaker → kind (sex, age; "" where it is not known).
 
-    The speakers of a kind, sorted by name, are cut into consecutive runs whose lengths differ by one at most, and so do the groups'
-    lengths: sixteen actors, odd ones male and even ones female, are dealt four consecutive actors a group."""
-    groups: dict[str, int] = {}
-    over = 0
-    for kind in sorted(set(kinds.values())):
-        names = sorted(name for name in kinds if kinds[name] == kind)
-        least, more = divmod(len(names), folds)
-        lengths = [least + ((group - over) % folds < more) for group in range(folds)]
-        groups |= zip(names, (group for group, length in enumerate(lengths) for _ in range(length)), strict=True)
-        over += more
-    return groups
+    Sorted by kind and name they are dealt like cards, so the groups' numbers of speakers, in all and of each kind, differ by one at most:
+    of sixteen actors, odd ones male and even ones female, two of each sex come into every group."""
+    order = sorted(kinds, key=lambda speaker: (kinds[speaker], speaker))
+    return {speaker: i % folds for i, speaker in enumerate(order)}
 
 
 def rotated(clips: Sequence[Clip], fold: int, folds: int = FOLDS) -> list[Clip]:

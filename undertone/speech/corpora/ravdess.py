@@ -42,7 +42,8 @@ def _clips(folder: Path) -> Iterator[Clip]:
         if said["channel"] == "01" and emotion:
             sex = "male" if int(said["actor"]) % 2 else "female"
             voice = Voice(said["actor"], SPLIT.of(said["actor"]), {"age": "adult", "gender": sex, "emotion": emotion})
-            yield spoken("ravdess", path, str(path.relative_to(folder)), voice, meaning(SENTENCES, said["sentence"], "sentence", path))
+            text = meaning(SENTENCES, said["sentence"], "sentence", path)
+            yield spoken("ravdess", path, str(path.relative_to(folder)), voice, text, topic=said["sentence"])
 
 
 RAVDESS = Published("ravdess", "Actor_01/03-01-01-01-01-01-01.wav …", read)
