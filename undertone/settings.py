@@ -132,6 +132,10 @@ class Model(Settings):
     """clips per forward pass where nothing is trained"""
     data: Path = Path("data/grammar")
     """data folder, or data of one's own: messages + audios JSONL, CSV, Hugging Face audiofolder"""
+    corpus: str = ""
+    """who reads data: ravdess, crema_d, emodb, esd, savee, tess, iemocap, expresso, speechocean762, myst …; empty: by what lies there"""
+    fold: int = Field(-1, ge=-1, le=3)
+    """of a published corpus: which of four groups of its speakers is the test split, all others train; -1: its own split"""
     columns: dict[str, str] = {}
     """of one's own data: field = column, e.g. audio = wav, age = age_group"""
     values: dict[str, dict[str, str]] = {**{name: {} for name in ATTRIBUTES}, "split": {}}

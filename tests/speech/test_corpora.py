@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from undertone.records import BrokenRow, Utterance
-from undertone.speech.corpora import CORPORA, guess, read_corpus, read_data
+from undertone.speech.corpora import guess, read_corpus, read_data
 from undertone.speech.folder import load_wave, read_folder, write_folder
 
 Row = Mapping[str, str]
@@ -48,7 +48,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[Row]], Path]] = {
     "csv": write_csv,
     "audiofolder": write_audiofolder,
 }
-everywhere = pytest.mark.parametrize("name", CORPORA)
+everywhere = pytest.mark.parametrize("name", WRITERS)
 
 
 def _row(audio: str, **more: str) -> Row:
@@ -121,6 +121,22 @@ def test_conversions_are_warned_of_once(clips: Path, name: str, caplog: pytest.L
     read_corpus(name, WRITERS[name](clips, [_row("a.flac"), _row("d.wav"), _row("e.wav")]))
     said = "of 3 clips 2 were at another rate and 2 in stereo; converted to 16000 Hz mono"
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [said]
+
+
+def test_a_folder_is_an_audiofolder_by_another_name(clips: Path) -> None:
+    rows = [_row("a.flac"), _row("b.flac")]
+    for path in (write_audiofolder(clips, rows), clips):
+        found = read_corpus("folder", path)
+        assert [row.file_name for row in found.data.utterances] == ["a.flac", "b.flac"]
+        (clips / "metadata.jsonl").unlink(missing_ok=True)
+        (clips / "metadata.csv").write_text("file_name,age\na.flac,child\nb.flac,child\n")
+
+
+def test_data_of_ones_own_has_no_folds(clips: Path) -> None:
+    path = write_csv(clips, [_row("a.flac")])
+    with pytest.raises(ValueError, match="csv is data of one's own, which says its splits itself"):
+        read_corpus("csv", path, fold=0)
+    assert [row.text for row in read_data(path, {}, {}, corpus="csv").data.utterances] == ["words of a.flac"]
 
 
 def test_an_audiofolder_may_keep_its_metadata_in_a_folder_a_split(clips: Path) -> None:

@@ -51,7 +51,8 @@ def listening(sources: Sequence[Source], per_suite: int = 3) -> Listening:
     data = Path(table["data"])
     if not data.exists():
         return Listening((), f"The data that the evaluations asked is not at {data} any more: there is nothing to listen to.")
-    found = read_data(data, table.get("columns", {}), table.get("values", {}), disjoint=table.get("disjoint", ())).data
+    words, reader = (table.get("columns", {}), table.get("values", {})), (table.get("corpus", ""), table.get("fold", -1))
+    found = read_data(data, *words, False, table.get("disjoint", ()), *reader).data
     answered = [_answered(name, one.path) for name, one in asked.items()]
     kinds: dict[tuple[str, str], list[list[Utterance]]] = {}
     for rows in pairs(row for row in found.utterances if all(row.id in one.replies for one in answered)):

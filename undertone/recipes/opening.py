@@ -17,6 +17,7 @@ from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import Align, Analyze, Evaluate, Finetune, Model
 from undertone.speech import corpora
+from undertone.speech.corpora.published import inventory
 from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
 from undertone.training.ranks import ranks
@@ -79,6 +80,8 @@ def begin(chosen: Align | Analyze | Finetune | Evaluate, name: str) -> Run:
     }
     found = {name: [path.read_bytes() for path in paths if path.is_file()] for name, paths in read.items()}
     inputs = {name: sha256(b"".join(contents)).hexdigest() for name, contents in found.items() if contents}
+    if corpora.is_published(chosen.corpus):
+        inputs["data"] = sha256(inventory(chosen.data)).hexdigest()
     inputs |= {"model": weights} if chosen.model and (weights := weights_hash(chosen.model)) else {}
     inputs["dtype"] = choose_dtype(chosen.dtype, choose_device(chosen.device))  # what empty means depends on the machine
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
@@ -91,7 +94,7 @@ def open_corridor(settings: Model, folder: Path) -> Corridor:
         data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     store = FeatureStore(settings.features or data.folder / ".features", model, partial(_sound_key, data.folder))
-    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data))
+    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus))
 
 
 def _sound_key(folder: Path, row: Utterance) -> str:
@@ -104,7 +107,8 @@ def _sound_key(folder: Path, row: Utterance) -> str:
 
 def read_data(settings: Model, rejected: Journal) -> Data:
     """The data that `settings` name; what its reader turned away is noted in `rejected`."""
-    found = corpora.read_data(settings.data, settings.columns, settings.values, settings.strict, settings.disjoint)
+    words = (settings.columns, settings.values)
+    found = corpora.read_data(settings.data, *words, settings.strict, settings.disjoint, settings.corpus, settings.fold)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
     _turned_away(len(found.rejected), rejected)

@@ -73,18 +73,19 @@ class Clip(NamedTuple):
 
 
 def open_clips(
-    clips: Iterable[Clip], manifest: Path, folder: Path, source: str, split: Split, strict: bool
+    clips: Iterable[Clip], listed: Path, folder: Path, source: str, split: Split, strict: bool
 ) -> Iterator[Utterance | Rejected]:
-    """Rows for `clips`; sounds are looked for from the manifest's folder and named from `folder`. With `strict`, a clip that cannot be used
-    is a ValueError."""
-    counts, below = Conversions(), manifest.parent.relative_to(folder)
+    """Rows for `clips`; sounds are looked for from where they are `listed`, a manifest's folder or that of a whole corpus, and named from
+    `folder`. With `strict`, a clip that cannot be used is a ValueError."""
+    home = listed if listed.is_dir() else listed.parent
+    counts, below = Conversions(), home.relative_to(folder)
     for clip in clips:
         # Built before the sound is opened: faults of the manifest must not hide behind a bad file.
         row = build(Utterance, _fields(clip, source, split) | {"file_name": clip.sound and str(below / clip.sound)}, clip.where)
         try:
             if clip.reason:
-                raise BadSound(manifest.parent / clip.sound, clip.reason)
-            sound = read_sound(manifest.parent / clip.sound, RATE)
+                raise BadSound(home / clip.sound, clip.reason)
+            sound = read_sound(home / clip.sound, RATE)
         except BadSound as error:
             if strict:
                 raise ValueError(f"{clip.where}: {clip.sound or 'no sound file'}: {error.reason}") from None
@@ -92,7 +93,7 @@ def open_clips(
             continue
         counts.add(sound)
         yield row.model_copy(update={"seconds": sound.seconds})
-    counts.warn(manifest, RATE)
+    counts.warn(listed, RATE)
 
 
 def _fields(clip: Clip, source: str, split: str) -> dict[str, Any]:
