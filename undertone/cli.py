@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "finetune": (settings.Finetune, "undertone.recipes.finetune:finetune"),
     "align": (settings.Align, "undertone.recipes.align:align"),
     "evaluate": (settings.Evaluate, "undertone.recipes.evaluate:evaluate"),
+    "recognize": (settings.Recognize, "undertone.recipes.recognize:recognize"),
     "ask": (settings.Ask, "undertone.recipes.ask:ask"),
     "report": (settings.Report, "undertone.recipes.report:report"),
     "demo": (settings.Demo, "undertone.recipes.demo:demo"),

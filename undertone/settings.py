@@ -15,6 +15,10 @@ from undertone.lookup import suggest
 from undertone.records import CONTENT, Split
 
 
+Condition = Literal["clean", "snr20", "snr10", "snr5", "snr0", "telephone", "room"]
+"""What a clip may be heard through: the names of `speech.augment.CONDITIONS`."""
+
+
 class Settings(BaseModel):
     """Base: unknown names, wrong types and later changes are errors."""
 
@@ -409,6 +413,53 @@ class Evaluate(Model):
             raise ValueError("a control is asked by itself; leave cascade and against out")
         if self.strength != 1 and self.adapter is None:
             raise ValueError("strength scales an adapter; name it with adapter")
+        return self
+
+
+class Recognize(Model):
+    """Ask the model what it hears in a voice: prompted recognition of an attribute, with UA and WA; and a probe, and the words."""
+
+    out: Path = Path("runs/recognize")
+    """run folder"""
+    adapter: Path | None = None
+    """folder of a PEFT adapter to put on the model"""
+    name: str = ""
+    """what this run is called in every score; empty: vanilla, or tuned where there is an adapter"""
+    split: Literal["train", "dev", "test"] = "test"
+    """split that is asked"""
+    attribute: str = "emotion"
+    """what is asked: age, gender, emotion"""
+    among: list[str] = []
+    """values that are asked about and answered with; empty: all that the clips have"""
+    suite: str = ""
+    """suite of the scores; empty: recognition/ATTRIBUTE"""
+    by: Literal["likelihood", "reply", "head"] = "likelihood"
+    """how the answer is read: the likeliest value, the reply in words, or the auxiliary heads of `align`, without the language model"""
+    condition: Condition = "clean"
+    """what the clips are heard through"""
+    typed: bool = False
+    """control: the words are typed, nothing is heard"""
+    words: bool = False
+    """also have the words repeated, and count word errors"""
+    probe: bool = False
+    """also fit a linear probe on the clips' mean token, leave one speaker out"""
+    recognition: str = "repeat the words"
+    """system prompt that asks for the words"""
+    against: Path | None = None
+    """run folder of an earlier recognition of the same clips: also score the difference in UA, in pairs"""
+    limit: int = Field(0, ge=0)
+    """utterances at most; 0: all"""
+    bootstrap: int = Field(1000, ge=0)
+    """resamples of every interval, clustered by speaker"""
+    seed: int = 0
+    """draws resamples and what `limit` leaves"""
+
+    @model_validator(mode="after")
+    def _known_values(self) -> Self:
+        if self.attribute not in ATTRIBUTES:
+            raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
+        for value in self.among:
+            ATTRIBUTES[self.attribute].value(value)
         return self
 
 

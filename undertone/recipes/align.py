@@ -17,7 +17,7 @@ from undertone.models.digest import module_digest
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.recipes.finetune import schedule, tensorboard
-from undertone.recipes.opening import begin, read_data
+from undertone.recipes.opening import begin, kept_in, read_data
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, write_rows
 from undertone.speech.augment import Augment
@@ -57,7 +57,7 @@ def align(chosen: settings.Align) -> Path:
     dev = [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]]
 
     wording = Wording(chosen.recognition, chosen.captioning)
-    teacher = Teacher(chosen.teacher or data.folder / ".teacher", model, chosen.objectives.candidates, chosen.max_new_tokens)
+    teacher = Teacher(kept_in(chosen, run.folder, "teacher"), model, chosen.objectives.candidates, chosen.max_new_tokens)
     tagged = chosen.stage == "style" and not chosen.untagged
     classes = vocabulary(model, [row.text for row in rows["train"]])
     encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)

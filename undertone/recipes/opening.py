@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -15,8 +15,9 @@ from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
-from undertone.settings import Align, Analyze, Evaluate, Finetune, Model
+from undertone.settings import Align, Analyze, Evaluate, Finetune, Model, Recognize
 from undertone.speech import corpora
+from undertone.speech.augment import condition
 from undertone.speech.corpora.published import inventory
 from undertone.speech.folder import Data, load_sound
 from undertone.training.features import FeatureStore
@@ -26,7 +27,7 @@ from undertone.training.ranks import ranks
 class Corridor(NamedTuple):
     """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error).
 
-    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet."""
+    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `condition`: what stands between clip and tower."""
 
     model: SpeechLM
     data: Data
@@ -34,6 +35,7 @@ class Corridor(NamedTuple):
     rejected: Journal
     strict: bool
     ours: bool
+    condition: str = "clean"
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
@@ -43,7 +45,8 @@ class Corridor(NamedTuple):
 
         def wave(row: Utterance) -> Wave | None:
             try:
-                return counts.add(load_sound(self.data, row, self.model.sample_rate))
+                heard = counts.add(load_sound(self.data, row, self.model.sample_rate))
+                return heard if self.condition == "clean" else condition(self.condition, heard, self.model.sample_rate, _number(row))
             except BadSound as error:
                 if self.strict:
                     raise
@@ -70,7 +73,7 @@ def _turned_away(clips: int, rejected: Journal) -> None:
         logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
-def begin(chosen: Align | Analyze | Finetune | Evaluate, name: str) -> Run:
+def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) -> Run:
     """The run folder of a recipe that asks a model: bound to its settings, and to what model, data, adapter and earlier replies hold."""
     adapter, against = getattr(chosen, "adapter", None) or Path(), getattr(chosen, "against", None) or Path()
     read = {
@@ -87,21 +90,34 @@ def begin(chosen: Align | Analyze | Finetune | Evaluate, name: str) -> Run:
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 
 
-def open_corridor(settings: Model, folder: Path) -> Corridor:
-    """Open what `settings` name; clips that are turned away are listed in `folder`."""
+def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corridor:
+    """Open what `settings` name; clips that are turned away are listed in `folder`. `through`: the condition under which clips are heard."""
     with ranks(torch.device(choose_device(settings.device))).main_process_first():
         rejected = Journal(folder / "rejected.jsonl")
         data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
-    store = FeatureStore(settings.features or data.folder / ".features", model, partial(_sound_key, data.folder))
-    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus))
+    store = FeatureStore(kept_in(settings, folder, "features"), model, partial(_sound_key, data.folder, through))
+    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), through)
 
 
-def _sound_key(folder: Path, row: Utterance) -> str:
+def kept_in(settings: Model, folder: Path, kind: Literal["features", "teacher"]) -> Path:
+    """Where what several runs share is kept: where the setting says, else beside the clips or, of a published corpus, which is nobody's to
+    write into, beside the run `folder`."""
+    home = folder.parent if corpora.is_published(settings.corpus) else corpora.manifests(settings.data)[0].parent
+    chosen: Path | None = getattr(settings, kind)
+    return chosen or home / f".{kind}"
+
+
+def _number(row: Utterance) -> int:
+    """A seed of the clip's own, so that its noise is the same in every run."""
+    return int(sha256(row.id.encode()).hexdigest()[:8], 16)
+
+
+def _sound_key(folder: Path, through: str, row: Utterance) -> str:
     """Changes with the file: two manifests may use one id for two sounds, and a clip may be recorded again."""
     path = folder / row.file_name
     stat = path.stat() if path.exists() else None
-    made_of = (row.id, row.file_name, stat and stat.st_size, stat and stat.st_mtime_ns)
+    made_of = (row.id, row.file_name, stat and stat.st_size, stat and stat.st_mtime_ns, *([] if through == "clean" else [through]))
     return sha256(repr(made_of).encode()).hexdigest()[:24]
 
 

@@ -1,0 +1,149 @@
+"""`undertone recognize`: does the model know what it hears (METHOD B.4)? Prompted recognition, a probe on its tokens, and the words."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import batched
+from pathlib import Path
+
+import torch
+
+from undertone import settings
+from undertone.analysis.probes import probe, speaker_folds
+from undertone.attributes import ATTRIBUTES
+from undertone.evaluation.metrics import RATE
+from undertone.evaluation.overlap import word_errors
+from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
+from undertone.evaluation.replies import ask
+from undertone.intervals import clustered_mean, clustered_ratio
+from undertone.models.base import Prompt
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.progress import bar
+from undertone.recipes.adapters import as_trained
+from undertone.recipes.opening import Corridor, begin, open_corridor
+from undertone.recipes.rows import require, sample
+from undertone.records import Reply, Score, Utterance, read_rows
+from undertone.run import Journal, Run, write_rows
+from undertone.training.alignment import open_heads
+from undertone.training.lora import load_adapter
+
+
+def recognize(chosen: settings.Recognize) -> list[Score]:
+    """Writes replies.jsonl (what each voice was said to be) and scores.jsonl; a killed run goes on behind its last answer."""
+    chosen = as_trained(chosen).model_copy(update={"name": chosen.name or ("tuned" if chosen.adapter else "vanilla")})
+    run = begin(chosen, chosen.name)
+    if (run.folder / "scores.jsonl").exists():
+        return list(read_rows(run.folder / "scores.jsonl", Score))
+    corridor = open_corridor(chosen, run.folder, chosen.condition)
+    rows = voices(chosen, corridor)
+    if chosen.adapter is not None:
+        load_adapter(corridor.model, chosen.adapter)
+
+    journal = Journal(run.folder / "replies.jsonl")
+    known = {reply.utterance_id for reply in journal.rows(Reply)}
+    missing = [row for row in rows if row.id not in known]
+    read = READERS[chosen.by](chosen, corridor, sorted({row.attributes[chosen.attribute] for row in rows}))
+    for part in bar(run.name)([*batched(missing, chosen.batch)]):
+        journal.append(Reply(utterance_id=row.id, run=run.name, text=text) for row, text in zip(part, read(part), strict=True))
+
+    named = answers(chosen, rows, journal.path)
+    score = partial(run.score, details={"model": chosen.model, "condition": chosen.condition, "by": chosen.by, "typed": chosen.typed})
+    scores = list(recognition_scores(named, score, chosen.bootstrap, chosen.seed, chosen.attribute))
+    if chosen.against:
+        before = answers(chosen, rows, chosen.against / "replies.jsonl")
+        scores += ua_difference(named, before, score, chosen.bootstrap, chosen.seed, chosen.attribute)
+    scores = [one.model_copy(update={"suite": chosen.suite or one.suite}) for one in scores]
+    suite = scores[0].suite
+    scores += [*probed(chosen, run, corridor, rows, suite)] if chosen.probe else []
+    scores += [*spoken(chosen, run, corridor, rows, suite)] if chosen.words else []
+    write_rows(run.folder / "scores.jsonl", scores)
+    return scores
+
+
+def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
+    """The clips that are asked: of the split, with one of the values, and heard."""
+    rows = [row for row in corridor.data.utterances if row.split == chosen.split and chosen.attribute in row.attributes]
+    rows = [row for row in rows if not chosen.among or row.attributes[chosen.attribute] in chosen.among]
+    rows = sample(rows, chosen.limit, chosen.seed)
+    if len({row.attributes[chosen.attribute] for row in rows}) < 2:
+        raise ValueError(f"{chosen.data}: split {chosen.split!r} has no two values of {chosen.attribute}; there is nothing to tell apart")
+    if chosen.typed or chosen.words:
+        require(rows, chosen.data, "text")
+    return corridor.listen(rows, chosen.batch)
+
+
+Read = Callable[[Sequence[Utterance]], list[str]]
+
+
+def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The value that is the likeliest answer to the attribute's question."""
+    question, model = ATTRIBUTES[chosen.attribute].question, corridor.model
+
+    def read(rows: Sequence[Utterance]) -> list[str]:
+        with torch.inference_mode():
+            asked = model.prefill(model.encode([heard(chosen, corridor, row, question) for row in rows]))
+            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values])
+        return [values[i] for i in scores.argmax(0).tolist()]
+
+    return read
+
+
+def by_reply(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """What the model answers in words."""
+    question = ATTRIBUTES[chosen.attribute].question
+    return lambda rows: corridor.model.reply([heard(chosen, corridor, row, question) for row in rows], 24)
+
+
+def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The auxiliary head's choice among `values`, from the mean token."""
+    if not isinstance(corridor.model, FrozenLLM):
+        raise ValueError(f"by: model {chosen.model} has no auxiliary heads; only what undertone align made has")
+    heads, names = open_heads(corridor.model, Path(chosen.model)), ATTRIBUTES[chosen.attribute].names
+
+    def read(rows: Sequence[Utterance]) -> list[str]:
+        pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])
+        with torch.inference_mode():
+            scores = heads.logits(pooled, chosen.attribute)[:, [names.index(value) for value in values]]
+        return [values[i] for i in scores.argmax(-1).tolist()]
+
+    return read
+
+
+READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Read]] = {
+    "likelihood": by_likelihood,
+    "reply": by_reply,
+    "head": by_head,
+}
+
+
+def heard(chosen: settings.Recognize, corridor: Corridor, row: Utterance, system: str) -> Prompt:
+    """The clip under `system`, or its words typed."""
+    return Prompt(text=row.text, system=system) if chosen.typed else Prompt(audio=corridor.heard[row.id], system=system)
+
+
+def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -> list[Named]:
+    """What each clip was said to be in the replies at `path`; ValueError where a clip was not asked there."""
+    said = {reply.utterance_id: reply.text for reply in read_rows(path, Reply)}
+    if missing := [row.id for row in rows if row.id not in said]:
+        raise ValueError(f"{path}: {len(missing)} of these clips were not asked there ({missing[0]} …); name a run on the same clips")
+    return [Named(row.attributes[chosen.attribute], parse_value(said[row.id], chosen.attribute), row.speaker) for row in rows]
+
+
+def probed(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """How well a linear probe tells the values from the clips' mean token, each speaker held out in turn (METHOD B.4)."""
+    speakers, values = [row.speaker for row in rows], [row.attributes[chosen.attribute] for row in rows]
+    states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])[None]
+    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
+    right = probe(states, [sorted(set(values)).index(value) for value in values], folds)[0]
+    mean = clustered_mean(right, speakers, chosen.bootstrap, chosen.seed, RATE)
+    yield run.score(suite, "probe_wa", "all", mean.value, mean.n, low=mean.low, high=mean.high)
+
+
+def spoken(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """Word errors of what the model repeats."""
+    said: dict[str, str] = {}
+    prompt = partial(heard, chosen, corridor, system=chosen.recognition)
+    for replies in ask(corridor.model, rows, prompt, run.name, chosen.batch, 48, False, bar(f"{run.name}: words")):
+        said |= {reply.utterance_id: reply.text for reply in replies}
+    errors = word_errors([said[row.id] for row in rows], [row.text for row in rows])
+    rate = clustered_ratio([one.errors for one in errors], [one.words for one in errors], [row.speaker for row in rows], chosen.bootstrap, chosen.seed)
+    yield run.score(suite, "wer", "all", rate.value, rate.n, low=rate.low, high=rate.high)
