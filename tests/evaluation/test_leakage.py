@@ -38,6 +38,11 @@ def test_it_follows_the_voice_or_the_words(predicted: list[str], value: float | 
     assert leakage(predicted, TEXTS, STYLES) == (value if value is None else pytest.approx(value))
 
 
+def test_rounding_is_no_leak() -> None:
+    for sizes in ((3, 3, 3), (7, 5, 3), (6, 11, 7)):
+        assert leakage(*(row.ravel().tolist() for row in np.indices(sizes))) is None
+
+
 def test_a_constant_prediction_of_a_single_text_is_no_leak() -> None:
     assert leakage(["sad"] * 4, ["dog"] * 4, STYLES) is None, "two labellings without a choice agree, but say nothing"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from undertone.attributes import ATTRIBUTES
-from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
+from undertone.attributes import ATTRIBUTES, Attribute, Value
+from undertone.evaluation.recognition import Named, parse_value, phrases, recognition_scores, ua_difference
 from undertone.records import Score
 from undertone.run import Run
 
@@ -65,6 +65,11 @@ def test_every_value_is_read_by_its_name_and_by_its_note(attribute: str) -> None
     for value in ATTRIBUTES[attribute].values:
         assert parse_value(value.name, attribute) == value.name
         assert parse_value(f"The speaker {value.note}.", attribute) == value.name
+
+
+def test_an_attribute_of_ones_own_is_read_by_what_sets_its_notes_apart() -> None:
+    accents = [Value("indian", "speaks with an Indian accent", "", {}), Value("scots", "speaks with a Scottish accent", "", {})]
+    assert phrases(Attribute("accent", tuple(accents), "")) == {"indian": {"indian"}, "scots": {"scots", "scottish"}}
 
 
 def test_an_unknown_attribute_lists_the_known() -> None:
@@ -162,6 +167,8 @@ def test_a_difference_is_paired() -> None:
     (same,) = ua_difference(rows, rows, SCORE, 100, 0, "emotion")
     assert (same.metric, same.value, same.n) == ("ua_difference", 0, 600)
     assert same.low < 0 < same.high
+    (thin,) = ua_difference(FOUR, FOUR, SCORE, 100, 0, "emotion")
+    assert interval(thin) == (0, None, None), "only one speaker is happy"
 
 
 def test_a_difference_of_other_clips_is_an_error() -> None:

@@ -43,11 +43,11 @@ def parse_value(reply: str, attribute: str) -> str | None:
     if _DENYING.search(reply.casefold()):
         return None
     said = f" {normalise(_OWNING.sub('', reply))} "
-    found = [value for value, phrases in _phrases(ATTRIBUTES[attribute]).items() if any(f" {phrase} " in said for phrase in phrases)]
+    found = [value for value, own in phrases(ATTRIBUTES[attribute]).items() if any(f" {phrase} " in said for phrase in own)]
     return found[0] if len(found) == 1 else None
 
 
-def _phrases(attribute: Attribute) -> Mapping[str, set[str]]:
+def phrases(attribute: Attribute) -> Mapping[str, set[str]]:
     """Value → its name, and the words that its note alone has: "is a woman" beside "is a man" → {"female", "woman"}."""
     notes = {value.name: normalise(value.note).split() for value in attribute.values}
     own = {}
