@@ -14,7 +14,6 @@ from undertone.evaluation.controls import Name as Control
 from undertone.lookup import suggest
 from undertone.records import CONTENT, Split
 
-
 Condition = Literal["clean", "snr20", "snr10", "snr5", "snr0", "telephone", "room"]
 """What a clip may be heard through: the names of `speech.augment.CONDITIONS`."""
 

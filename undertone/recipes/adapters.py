@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from undertone.models import EMBEDDED
-from undertone.settings import Analyze, Ask, Evaluate, Model
+from undertone.settings import Analyze, Ask, Evaluate, Model, Recognize
 from undertone.training.lora import made_with
 
-Asking = TypeVar("Asking", Analyze, Ask, Evaluate)
+Asking = TypeVar("Asking", Analyze, Ask, Evaluate, Recognize)
 
 
 def as_trained(chosen: Asking) -> Asking:

@@ -22,7 +22,7 @@ from undertone.records import Rejected, Utterance
 from undertone.run import Journal, write_rows
 from undertone.speech.augment import Augment
 from undertone.speech.folder import load_wave
-from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, vocabulary
+from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, save_heads, vocabulary
 from undertone.training.batches import Mixture
 from undertone.training.frames import Frames
 from undertone.training.loop import train
@@ -83,6 +83,8 @@ def align(chosen: settings.Align) -> Path:
     trained = sum(value.numel() for value in model.front.parameters())
     if together.is_main_process:
         model.save(folder)
+        if objective.styles is not None:
+            save_heads(objective.styles, folder)
         scores = [
             run.score("frozen", "weights_identical", "all", float(before == after), 1, details=details),
             run.score("cost", "trainable_parameters", "all", trained, 1, details=details),

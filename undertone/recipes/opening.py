@@ -91,7 +91,7 @@ def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) 
 
 
 def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corridor:
-    """Open what `settings` name; clips that are turned away are listed in `folder`. `through`: the condition under which clips are heard."""
+    """Open what `settings` name; clips that are turned away are listed in `folder`. `through`: the condition they are heard under."""
     with ranks(torch.device(choose_device(settings.device))).main_process_first():
         rejected = Journal(folder / "rejected.jsonl")
         data = read_data(settings, rejected)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import batched
 from pathlib import Path
 
 import torch
@@ -42,7 +41,8 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [row for row in rows if row.id not in known]
     read = READERS[chosen.by](chosen, corridor, sorted({row.attributes[chosen.attribute] for row in rows}))
-    for part in bar(run.name)([*batched(missing, chosen.batch)]):
+    for start in bar(run.name)(range(0, len(missing), chosen.batch)):
+        part = missing[start : start + chosen.batch]
         journal.append(Reply(utterance_id=row.id, run=run.name, text=text) for row, text in zip(part, read(part), strict=True))
 
     named = answers(chosen, rows, journal.path)
@@ -145,5 +145,7 @@ def spoken(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Seque
     for replies in ask(corridor.model, rows, prompt, run.name, chosen.batch, 48, False, bar(f"{run.name}: words")):
         said |= {reply.utterance_id: reply.text for reply in replies}
     errors = word_errors([said[row.id] for row in rows], [row.text for row in rows])
-    rate = clustered_ratio([one.errors for one in errors], [one.words for one in errors], [row.speaker for row in rows], chosen.bootstrap, chosen.seed)
+    rate = clustered_ratio(
+        [one.errors for one in errors], [one.words for one in errors], [row.speaker for row in rows], chosen.bootstrap, chosen.seed
+    )
     yield run.score(suite, "wer", "all", rate.value, rate.n, low=rate.low, high=rate.high)

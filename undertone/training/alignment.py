@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from undertone.attributes import ATTRIBUTES
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.records import Utterance
+from undertone.run import write_atomic
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.tasks import Exercise, Wording
 from undertone.training.teacher import Taught, Teacher, teach
@@ -82,15 +84,40 @@ class Styles(nn.Module):
             for head, ids in zip(self.heads, first.values(), strict=True):
                 head.weight.copy_(table[ids])  # type: ignore[operator]
 
+    def logits(self, pooled: Tensor, attribute: str) -> Tensor:
+        """(clip, value) of one attribute."""
+        return self.heads[list(ATTRIBUTES).index(attribute)](self.norm(pooled))  # type: ignore[no-any-return]
+
     def forward(self, pooled: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Summed losses, right answers and questions; `truth` (clip, attribute) class numbers, −1 where nobody knows."""
-        pooled = self.norm(pooled)
         loss, right = pooled.new_zeros(()), pooled.new_zeros(())
-        for head, true in zip(self.heads, truth.T, strict=True):
-            logits = head(pooled)
+        for attribute, true in zip(ATTRIBUTES, truth.T, strict=True):
+            logits = self.logits(pooled, attribute)
             loss = loss + F.cross_entropy(logits, true, ignore_index=-1, reduction="sum")
             right = right + (logits.argmax(-1) == true).sum()
         return loss, right, (truth >= 0).sum().float()
+
+
+HEADS = "heads.safetensors"
+"""The auxiliary heads beside a saved model: it answers without them, but they are the standalone classifier that it is compared with."""
+
+
+def save_heads(heads: Styles, folder: Path) -> None:
+    """Write the heads beside the model in `folder`."""
+    from safetensors.torch import save
+
+    write_atomic(folder / HEADS, save({name: value.detach().cpu().contiguous() for name, value in heads.state_dict().items()}))
+
+
+def open_heads(model: FrozenLLM, folder: Path) -> Styles:
+    """The heads that were trained with the model in `folder`; FileNotFoundError where it was trained without any."""
+    from safetensors.torch import load_file
+
+    if not (folder / HEADS).exists():
+        raise FileNotFoundError(f"{folder}: no {HEADS}; align with objectives.style above 0 to have them")
+    heads = Styles(model)
+    heads.load_state_dict(load_file(folder / HEADS))
+    return heads.eval().to(model.device)
 
 
 class Lesson(NamedTuple):
