@@ -148,8 +148,9 @@ class Waves(Pretrained):
         return int(self.module._get_feat_extract_output_lengths(torch.tensor(frames)))  # type: ignore[operator]
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        if self.module.config.feat_extract_norm == "group":  # type: ignore[union-attr]
-            # Normalised over the whole clip, padding included: such clips are heard one by one.
+        config = self.module.config
+        if config.feat_extract_norm == "group" or config.model_type == "wav2vec2-conformer":  # type: ignore[union-attr]
+            # Normalised over the whole clip, padding included, or convolved across its end: such clips are heard one by one.
             rows = [self.module(clip[None, :n, 0]).last_hidden_state[0] for clip, n in zip(frames, lengths.tolist(), strict=True)]
             return nn.utils.rnn.pad_sequence(rows, batch_first=True)
         mask = _mask(lengths, frames.shape[1])

@@ -37,7 +37,7 @@ class Projector(nn.Module):
         self.stride = TOKEN // milliseconds
         self.pool: nn.Module = nn.Conv1d(width, hidden, self.stride, self.stride) if pooling == "convolution" else _Pool(width, hidden)
         self.layers = nn.ModuleList(_Layer(hidden, heads, dropout) for _ in range(layers))
-        self.norm = nn.RMSNorm(hidden)
+        self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, llm_width)
         self.register_buffer("scale", torch.tensor(1.0))
 
@@ -81,7 +81,7 @@ class _Layer(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.width, self.dropout = heads, hidden // heads, dropout
-        self.before, self.between = nn.RMSNorm(hidden), nn.RMSNorm(hidden)
+        self.before, self.between = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.qkv, self.o = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
         self.feed = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * hidden, hidden))
 

@@ -104,5 +104,5 @@ def fingerprint(model: SpeechLM) -> str:
     digest = hashlib.sha256(f"{model.family} {FRONT_END} {model.sample_rate} {model.dtype}".encode())
     for name, tensor in sorted(model.frozen_front().state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

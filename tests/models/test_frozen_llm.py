@@ -1,0 +1,181 @@
+"""The frozen road's model: any encoder before any language model, saved without the language model and bound to it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
+    Wav2Vec2Config,
+    Wav2Vec2ConformerConfig,
+    Wav2Vec2ConformerModel,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperModel,
+)
+
+from undertone.models import open_model, tiny
+from undertone.models.base import Prompt
+from undertone.models.encoders import open_encoder
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.models.projector import Projector
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.training.features import FeatureStore
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+CONVOLUTIONS = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+
+
+def wave(seconds: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(16_000 * seconds))).astype(np.float32)
+
+
+def whisper(folder: Path) -> None:
+    sizes = dict(d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=48)
+    rest = dict(decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=48, vocab_size=60, pad_token_id=0)
+    WhisperModel(WhisperConfig(num_mel_bins=80, **sizes, **rest, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)).save_pretrained(
+        folder
+    )
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+
+
+def waves(model: type, config: type, **more: object) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        model(config(**SMALL, **CONVOLUTIONS, **more)).save_pretrained(folder)
+        Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
+
+    return write
+
+
+def wav2vec2_bert(folder: Path) -> None:
+    Wav2Vec2BertModel(Wav2Vec2BertConfig(**SMALL, attn_implementation="eager")).save_pretrained(folder)
+    SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2).save_pretrained(folder)
+
+
+ENCODERS = {
+    "whisper": whisper,
+    "wavlm": waves(WavLMModel, WavLMConfig, feat_extract_norm="layer", do_stable_layer_norm=True),
+    "wav2vec2 of group norm": waves(Wav2Vec2Model, Wav2Vec2Config),
+    "wav2vec2-conformer": waves(Wav2Vec2ConformerModel, Wav2Vec2ConformerConfig, feat_extract_norm="layer", conv_depthwise_kernel_size=7),
+    "wav2vec2-bert": wav2vec2_bert,
+}
+
+
+@pytest.fixture(params=[*ENCODERS, "conformer"])
+def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder with a small random encoder as its family saves it, or the embedded one."""
+    if request.param == "conformer":
+        return "conformer"
+    torch.manual_seed(0)
+    ENCODERS[request.param](tmp_path / "encoder")
+    return str(tmp_path / "encoder")
+
+
+@torch.inference_mode()
+def test_every_encoder_gives_a_token_each_80_ms_however_clips_are_padded(encoder: str) -> None:
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, encoder, {"hidden": 32, "heads": 2})
+    for seconds in (0.5, 1.0, 2.37):
+        assert abs(len(model.listen(model.encode([Prompt(audio=wave(seconds))]))) - seconds / 0.08) < 1.5
+    both = model.encode([Prompt(audio=wave(0.9, 1)), Prompt(audio=wave(2.6, 2))])
+    counts = model.audio_mask(both).sum(-1).tolist()
+    for i, heard in enumerate(model.listen(both).split(counts)):
+        alone = model.listen(model.encode([Prompt(audio=wave((0.9, 2.6)[i], i + 1))]))
+        torch.testing.assert_close(heard, alone, rtol=1e-3, atol=2e-4)
+
+
+@torch.inference_mode()
+def test_a_saved_model_holds_no_language_model_and_hears_the_same(encoder: str, tmp_path: Path) -> None:
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, encoder, {"hidden": 32, "heads": 2, "pooling": "attention"})
+    model.save(tmp_path / "saved")
+    with safe_open(tmp_path / "saved" / "model.safetensors", "pt") as file:
+        assert {name.partition(".")[0] for name in file.keys()} == {"encoder", "projector"}  # noqa: SIM118
+    again = open_model(str(tmp_path / "saved"), dtype="float32")
+    assert again.family == "frozen_llm"
+    prompt = [Prompt(audio=wave(1.3))]
+    assert again.listen(again.encode(prompt)).equal(model.listen(model.encode(prompt)))
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["language_model"]["name"] == tiny.LANGUAGE_MODEL
+
+
+def llama(folder: Path, vocabulary: int = 0, template: bool = True) -> str:
+    """A language model of another family with the embedded tokenizer."""
+    tokens = tiny.tokenizer()
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary or len(tokens), **sizes)).save_pretrained(folder)
+    if not template:
+        tokens.chat_template = None
+    tokens.save_pretrained(folder)
+    return str(folder)
+
+
+def test_another_language_model_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    name = llama(tmp_path / "llama")
+    FrozenLLM.fresh(name, "conformer", {"hidden": 32, "heads": 2}).save(tmp_path / "saved")
+    FrozenLLM.load(tmp_path / "saved")
+    llama(tmp_path / "llama")  # the same shape, other weights
+    with pytest.raises(ValueError, match="trained for a language model .* of SHA-256"):
+        FrozenLLM.load(tmp_path / "saved")
+
+
+def test_language_models_that_cannot_be_asked_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no chat template"):
+        FrozenLLM.fresh(llama(tmp_path / "plain", template=False), "conformer", {})
+    with pytest.raises(ValueError, match="the tokenizer is another model's"):
+        FrozenLLM.fresh(llama(tmp_path / "short", vocabulary=100), "conformer", {})
+    with pytest.raises(ValueError, match="no speech encoder of type 'llama'"):
+        open_encoder(llama(tmp_path / "llm"))
+
+
+def test_a_torn_checkpoint_is_named(tmp_path: Path) -> None:
+    model = FrozenLLM.tiny()
+    model.save(tmp_path / "saved")
+    table = json.loads((tmp_path / "saved" / "config.json").read_text())
+    table["language_model"] = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, "conformer", {}).language_model._asdict()
+    (tmp_path / "saved" / "config.json").write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="do not fit together"):
+        open_model(str(tmp_path / "saved"))
+    (tmp_path / "saved" / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(OSError, match="no whole checkpoint"):
+        open_model(str(tmp_path / "saved"))
+
+
+def test_typed_prompts_are_those_of_the_language_model_itself() -> None:
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, "conformer", {})
+    chat = [{"role": "system", "content": "hm"}, {"role": "user", "content": "(the speaker is a child) how do i fix the socket"}]
+    own = model.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+    assert model.prompt_ids(Prompt(system="hm", note="(the speaker is a child)", text="how do i fix the socket"), 0) == own
+    spoken = model.prompt_ids(Prompt(system="hm"), 3)
+    assert spoken.count(model.audio_token_id) == 3
+    assert model.audio_token_id >= len(model.tokenizer)
+
+
+def test_states_behind_a_clip_are_not_looked_at() -> None:
+    torch.manual_seed(0)
+    for pooling in ("convolution", "attention"):
+        project = Projector(16, 24, 20, hidden=16, heads=2, pooling=pooling).eval()  # type: ignore[arg-type]
+        states, lengths = torch.randn(2, 11, 16), torch.tensor([6, 11])
+        whole = project(states, lengths)
+        changed = states.clone()
+        changed[0, 6:] = 9.0
+        assert whole.shape == (2, project.count(11), 24)
+        torch.testing.assert_close(project(changed, lengths)[0, : project.count(6)], whole[0, : project.count(6)])
+
+
+def test_a_feature_store_of_one_front_is_not_read_by_another(tmp_path: Path) -> None:
+    one, other = FrozenLLM.tiny(0), FrozenLLM.tiny(1)
+    assert FeatureStore(tmp_path, one).folder != FeatureStore(tmp_path, other).folder
+    assert FeatureStore(tmp_path, one).folder != FeatureStore(tmp_path, Qwen2_5Omni.tiny()).folder
+    assert isinstance(one.frozen_front(), nn.Module)
