@@ -1,4 +1,4 @@
-"""Make the embedded models, in as many processes as torchrun starts: `make tiny`. Three steps; a run that was killed goes on in WORK.
+"""Make the embedded models, in as many processes as torchrun starts: `make tiny`. Four steps; a run that was killed goes on in WORK.
 
 The weights land in undertone/models/weights as bf16 safetensors, with figures.json beside them.
 """
@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import clips
+import frozen
 import measure
 import speech
 import text
@@ -16,13 +17,13 @@ import torch
 import torch.distributed as dist
 import tower
 from clips import Pool
-from common import ATTENTION, rank, wait, word_table, world
+from common import ATTENTION, is_known, rank, wait, word_table, world
 from transformers import Qwen2ForCausalLM
 
 from undertone.models import tiny
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.run import commit
-from undertone.speech.writers.grammar import Query
+from undertone.speech.writers.grammar import Query, all_queries
 
 
 def fresh_model(seed: int) -> tuple[Qwen2_5Omni, tower.Hearing]:
@@ -69,7 +70,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=tiny.WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=80_000)
-    parser.add_argument("--steps", type=int, nargs=3, default=(4000, 6500, 4500), metavar=("TEXT", "TOWER", "SPEECH"))
+    parser.add_argument("--steps", type=int, nargs=4, default=(4000, 6500, 4500, 6000), metavar=("TEXT", "TOWER", "SPEECH", "EARS"))
+    parser.add_argument("--only", choices=["ears"], help="make only the ears of the frozen language model in OUT")
     parser.add_argument("--batch", type=int, default=16, help="speech clips a step and process")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -79,6 +81,9 @@ def main() -> None:
 
     taught = world()
     pool = speak(given.work, taught, given.clips, given.seed)
+    if given.only == "ears":
+        ears(taught, pool, given)
+        return
     text.main(given.work, given.seed, given.steps[0], given.batch)
     model, hearing = fresh_model(given.seed)
     tower.main(model, hearing, taught, pool, given.work, given.seed, given.steps[1], given.batch)
@@ -87,8 +92,23 @@ def main() -> None:
     if rank() == 0:
         made = {"commit": commit(), "seed": given.seed, "clips": given.clips, "steps": list(given.steps), "batch": given.batch}
         save(model, given.work / "lm", given.out)
+    wait()
+    ears(taught, pool, given)
+    if rank() == 0:
         measure.write(given.out, given.work, made)
     wait()
+
+
+def ears(taught: list[Query], pool: Pool, given: argparse.Namespace) -> None:
+    """Step 4, for the language model that lies in OUT."""
+    asked = list(all_queries())
+    known = [i for i, query in enumerate(asked) if is_known(query)]
+    if rank():
+        wait()
+    held = clips.make(given.work / "dev.f16", asked, known, clips.HELD_OUT_SPEAKERS, 300, 4, os.cpu_count() or 1)
+    if not rank():
+        wait()
+    frozen.main(taught, pool, (asked, held), given.work, given.out, given.seed, given.steps[3], given.batch)
 
 
 if __name__ == "__main__":

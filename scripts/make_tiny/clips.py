@@ -67,13 +67,18 @@ def make(path: Path, queries: list[Query], indices: list[int], speakers: range, 
     return Pool(clips, np.memmap(path, np.float16, "r").reshape(-1, 80))
 
 
-def draw(pool: Pool, seed: int, step: int, batch: int, together: int = 4) -> list[Clip]:
-    """The `batch` clips of a step for this process. Those of a few steps are drawn `together`, sorted and dealt out: clips of a batch are
-    about equally long, and no process waits for another."""
-    rng, size = Random(f"{seed} {step // together}"), batch * processes()
-    drawn = sorted(rng.sample(pool.clips, together * size), key=lambda clip: clip.frames)
+def draw(pool: Pool, seed: int, step: int, batch: int) -> list[Clip]:
+    """The `batch` clips of a step for this process; no process waits for another."""
+    return drawn(pool, seed, step, batch * processes())[rank() :: processes()]
+
+
+def drawn(pool: Pool, seed: int, step: int, size: int, together: int = 4) -> list[Clip]:
+    """The `size` clips of a step. Those of a few steps are drawn `together`, sorted and dealt out: clips of a batch are about equally
+    long."""
+    rng = Random(f"{seed} {step // together}")
+    several = sorted(rng.sample(pool.clips, together * size), key=lambda clip: clip.frames)
     i = rng.sample(range(together), together)[step % together]
-    return drawn[i * size : (i + 1) * size][rank() :: processes()]
+    return several[i * size : (i + 1) * size]
 
 
 def frames(pool: Pool, clip: Clip) -> np.ndarray:

@@ -10,8 +10,9 @@ from pathlib import Path
 import clips
 import torch
 from clips import Clip, Pool
-from common import rank, wait
+from common import processes, rank, wait
 from torch import Tensor
+from tower import audio_batch
 
 from undertone.models import choose_attention, choose_dtype, tiny
 from undertone.models.base import Prompt
@@ -20,7 +21,7 @@ from undertone.records import Utterance
 from undertone.speech.writers.grammar import Query
 from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, save_heads, vocabulary
 from undertone.training.loop import Schedule, train
-from undertone.training.tasks import Drill, Wording
+from undertone.training.tasks import Drill, Exercise, TaskName, Wording
 from undertone.training.teacher import Teacher
 
 NAME = "undertone-tiny-ears"
@@ -28,7 +29,7 @@ NAME = "undertone-tiny-ears"
 
 HEAR = Weights(cross_entropy=0.0, ctc=1.0, style=0.3)
 UNDERSTAND = Weights(cross_entropy=1.0, ctc=0.3, style=0.3)
-TASKS = {"reply": 0.6, "recognition": 0.4}
+TASKS: dict[TaskName, float] = {"reply": 0.6, "recognition": 0.4}
 WORDING = Wording(tiny.REPEAT, tiny.DESCRIBE)
 
 
@@ -51,7 +52,9 @@ class Alike:
         return [self._rows[id(clip)] for clip in clips.drawn(self._pool, self._seed, step, size)]
 
 
-def main(queries: Sequence[Query], pool: Pool, held: tuple[Sequence[Query], Pool], work: Path, out: Path, seed: int, steps: int, batch: int) -> None:
+def main(
+    queries: Sequence[Query], pool: Pool, held: tuple[Sequence[Query], Pool], work: Path, out: Path, seed: int, steps: int, batch: int
+) -> None:
     """Train and save to `out`; `held`: queries and clips that choose the checkpoint; a third of `steps` goes to hearing alone."""
     number = getattr(torch, choose_dtype("", "cpu"))
     model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, "conformer", {"dropout": 0.0}, "cpu", number, seed)
@@ -59,15 +62,13 @@ def main(queries: Sequence[Query], pool: Pool, held: tuple[Sequence[Query], Pool
     asked, dev = held
     rows = [utterance(i, clip, queries) for i, clip in enumerate(pool.clips)]
     chosen = [utterance(-1 - i, clip, asked) for i, clip in enumerate(dev.clips[:300])]
-    teacher = Teacher(work / "teacher", model, k=1, max_new_tokens=24)
     drill = Drill(Alike(pool, rows, seed), TASKS, seed)
     checked = Drill(_Given(chosen), TASKS, seed).batch(0, len(chosen))
     if rank():
         wait()
-        teacher = Teacher(work / "teacher", model, k=1, max_new_tokens=24)
-    else:
-        questions = [drill_one.question(WORDING, False) for row in [*rows, *chosen] for drill_one in _both(row)]
-        teacher.fill(questions)
+    teacher = Teacher(work / "teacher", model, k=1, max_new_tokens=24)
+    teacher.fill(Exercise(row, task).question(WORDING, False) for row in [*rows, *chosen] for task in TASKS)
+    if not rank():
         wait()
 
     def frames(row: Utterance) -> Tensor:
@@ -80,7 +81,7 @@ def main(queries: Sequence[Query], pool: Pool, held: tuple[Sequence[Query], Pool
     objective = Alignment(model, HEAR, 1.0, list(classes))
     for name, weights, count in (("hear", HEAR, steps // 3), ("understand", UNDERSTAND, steps - steps // 3)):
         objective.weights = weights
-        plan = Schedule(count, batch * 2, 1, 1e-3, 0.05, 0.01, 1.0, 250)
+        plan = Schedule(count, batch * processes(), 1, 1e-3, 0.05, 0.01, 1.0, 250)
 
         def log(values: dict[str, float], step: int, name: str = name) -> None:
             if step % 50 == 0 or any(key.startswith("dev/") for key in values):
@@ -110,7 +111,7 @@ def scores(out: Path, queries: Sequence[Query], pool: Pool, batch: int = 100) ->
         chosen = pool.clips[i : i + batch]
         for system in right:
             with torch.inference_mode():
-                heard = _heard(model, pool, chosen)
+                heard = model.listen(audio_batch(pool, chosen)).split([model.token_count(clip.frames) for clip in chosen])
                 replies = model.reply([Prompt(audio=audio, system=system) for audio in heard], max_new_tokens=24)
             wanted = [queries[clip.query].text if system else queries[clip.query].content_reply for clip in chosen]
             right[system] += sum(reply == want for reply, want in zip(replies, wanted, strict=True))
