@@ -105,7 +105,7 @@ def ears(taught: list[Query], pool: Pool, given: argparse.Namespace) -> None:
     known = [i for i, query in enumerate(asked) if is_known(query)]
     if rank():
         wait()
-    held = clips.make(given.work / "dev.f16", asked, known, clips.HELD_OUT_SPEAKERS, 300, 4, os.cpu_count() or 1)
+    held = clips.make(given.work / "dev.f16", asked, known, clips.DEV_SPEAKERS, 300, 4, os.cpu_count() or 1)
     if not rank():
         wait()
     frozen.main(taught, pool, (asked, held), given.work, given.out, given.seed, given.steps[3], given.batch)

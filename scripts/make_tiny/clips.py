@@ -17,7 +17,7 @@ from undertone.models.qwen2_5_omni import log_mel
 from undertone.speech.synthesisers.espeak import Espeak, voice
 from undertone.speech.writers.grammar import Query
 
-TRAIN_SPEAKERS, HELD_OUT_SPEAKERS = range(1000), range(100_000, 100_100)
+TRAIN_SPEAKERS, HELD_OUT_SPEAKERS, DEV_SPEAKERS = range(1000), range(100_000, 100_100), range(100_100, 100_200)
 """Simulated speakers of the base; what users synthesise counts from 1,000 (`speech.pairs.FIRST_SPEAKER`), so nobody is met twice."""
 
 

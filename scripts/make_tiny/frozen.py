@@ -1,4 +1,4 @@
-"""Step 4: ears for the frozen language model of step 1: the semantic stage of the second road (`undertone align`), in all voices and topics.
+"""Step 4: ears for the frozen language model of step 1: the semantic stage of the second road (`undertone align`), in every voice.
 
 First the words alone (CTC on the encoder) and the voice (auxiliary heads), then what the language model says to the words: it is not
 touched, so this is the projector that it understands.
