@@ -61,7 +61,7 @@ class Teacher:
     def fill(self, questions: Iterable[Question], batch: int = 64, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> None:
         """Ask what is not known yet, `batch` prompts at a time; what is finished is kept when a run is killed."""
         wanted = {self._key(one): one for one in questions}
-        missing = sorted((one for key, one in wanted.items() if key not in self._known), key=lambda one: len(one.prompt.text))
+        missing = sorted((one for key, one in wanted.items() if key not in self._known), key=lambda one: (bool(one.forced), len(one.prompt.text)))
         for start in progress(range(0, len(missing), SHARD)):
             rows = missing[start : start + SHARD]
             made: dict[str, Lesson] = {}
@@ -78,9 +78,10 @@ class Teacher:
     @torch.inference_mode()
     def _ask(self, questions: Sequence[Question]) -> list[Lesson]:
         model, prompts = self._model, [one.prompt for one in questions]
-        own = model.greedy_ids(model.prefill(model.encode(prompts)), self._longest)
+        unforced = [one.prompt for one in questions if not one.forced]
+        own = iter(model.greedy_ids(model.prefill(model.encode(unforced)), self._longest) if unforced else [])
         end = [model.tokenizer.eos_token_id]
-        replies = [[*model.reply_ids(one.forced), *end] if one.forced else ids for one, ids in zip(questions, own, strict=True)]
+        replies = [[*model.reply_ids(one.forced), *end] if one.forced else next(own) for one in questions]
         batch = model.encode(prompts, replies, close=False)
         hidden = model.hidden(batch)
         lessons = []
