@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import RATE, tone
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from undertone.audio import Wave
@@ -222,10 +222,13 @@ def test_augment_leaves_alone_what_it_is_told_to() -> None:
     length=st.one_of(st.integers(0, 5), st.just(800), st.integers(1, 4000)),
     level=st.sampled_from([0.0, 1e-20, 1e-6, 0.5, 1.0]),
     seed=st.integers(0, 9),
+    rate=st.sampled_from([8_000, RATE, 44_100]),
 )
-def test_silence_and_splinters_survive(length: int, level: float, seed: int) -> None:
+@example(length=0, level=0.0, seed=3, rate=RATE)
+@example(length=1, level=1.0, seed=0, rate=44_100)
+def test_silence_and_splinters_survive(length: int, level: float, seed: int, rate: int) -> None:
     wave = (level * np.sign(np.sin(np.arange(length) / 9))).astype(np.float32)
-    changed = [condition(name, wave, RATE, seed) for name in CONDITIONS] + [ALWAYS(wave, RATE, _rng(seed))]
+    changed = [condition(name, wave, rate, seed) for name in CONDITIONS] + [ALWAYS(wave, rate, _rng(seed))]
     for one in changed:
         assert one.dtype == np.float32
         assert np.isfinite(one).all()

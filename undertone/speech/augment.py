@@ -75,8 +75,10 @@ def noise(wave: Wave, snr_db: float, rng: Generator, colour: str = "white") -> W
     """`wave` with stationary noise of a `COLOURS` kind, `snr_db` below the level of its active samples. Silence stays silent.
     ValueError for an unknown colour."""
     _check_known(colour, COLOURS, "colour of noise")
+    if not len(wave):
+        return wave
     added = COLOURS[colour](wave, rng)
-    power = float(np.mean(np.square(added))) if len(added) else 0.0
+    power = float(np.mean(np.square(added)))
     factor = np.sqrt(active_power(wave) / (power * 10 ** (snr_db / 10))) if power else 0.0
     return wave + np.float32(factor) * added
 
@@ -109,9 +111,10 @@ _MU = 255.0
 def telephone(wave: Wave, rate: int) -> Wave:
     """`wave` through a telephone line: 300–3400 Hz, 8 kHz, 8-bit mu-law (ITU-T G.711, its continuous curve), back at `rate`, of the same
     length. What is above full scale is clipped."""
-    if not len(wave):
-        return wave
-    narrow = sosfilt(_line(), soxr.resample(wave, rate, _LINE_RATE, quality="MQ"))
+    sampled = soxr.resample(wave, rate, _LINE_RATE, quality="MQ")
+    if not len(sampled):
+        return np.zeros_like(wave)
+    narrow = sosfilt(_line(), sampled)
     back = soxr.resample(_companded(narrow.astype(np.float32)), _LINE_RATE, rate, quality="MQ")
     return _of_length(back, len(wave))
 
