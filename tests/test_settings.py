@@ -123,7 +123,7 @@ def test_what_cells_mean_comes_from_flags_or_a_file(tmp_path: Path) -> None:
         (["finetune", "--lora.rank", "0"], "finetune: Error parsing lora: rank Input should be greater than or equal to 1\n"),
         (["finetune", "--learning-rate", "inf"], "learning_rate Input should be a finite number\n"),
         (["analyze", "--dtype", "float8"], "invalid choice 'float8' for argument '--dtype'"),
-        (["evaluate", "--control", "text-only", "--cascade"], "a control is asked by itself; leave cascade and against out\n"),
+        (["evaluate", "--control", "text-only", "--cascade"], "a control is asked by itself; leave cascade, words and against out\n"),
         (["finetune", "--config", "nowhere.toml"], "nowhere.toml: no such settings file"),
         (["finetune", "--config"], "--config: name a TOML file"),
         (["fine-tune"], "unknown command 'fine-tune' (did you mean 'finetune'?)"),

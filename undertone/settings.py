@@ -389,6 +389,8 @@ class Evaluate(Model):
     """where the openai judge sits"""
     cascade: bool = False
     """baseline: a classifier on the tower's output, fitted on the training split, writes the speaker note as text"""
+    words: Literal["", "plain", "tagged"] = ""
+    """baseline: the words are typed instead of heard, plain or with the true speaker note: the floor and the ceiling of the frozen road"""
     control: Literal["", Control] = ""
     """ask without audio, with the voices of every second pair or of every pair exchanged, or with the true note in words"""
     strength: float = Field(1.0, ge=0)
@@ -396,7 +398,9 @@ class Evaluate(Model):
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
     metrics: list[str] = ["pa", "preference", "exact"]
-    """what is scored: pa (from verdicts), preference (judge-free), exact, or my_package.my_module:metric"""
+    """what is scored: pa (from verdicts), preference (judge-free), exact, rouge, or my_package.my_module:metric"""
+    together: str = ""
+    """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
     limit: int = Field(0, ge=0)
@@ -408,8 +412,10 @@ class Evaluate(Model):
 
     @model_validator(mode="after")
     def _one_thing_at_a_time(self) -> Self:
-        if self.control and (self.cascade or self.against):
-            raise ValueError("a control is asked by itself; leave cascade and against out")
+        if self.control and (self.cascade or self.against or self.words):
+            raise ValueError("a control is asked by itself; leave cascade, words and against out")
+        if self.words and self.cascade:
+            raise ValueError("words are typed or heard by the cascade, not both; leave cascade or words out")
         if self.strength != 1 and self.adapter is None:
             raise ValueError("strength scales an adapter; name it with adapter")
         return self
@@ -485,10 +491,12 @@ class Report(Settings):
 
 
 class Demo(Settings):
-    """The whole corridor on the embedded model: synthesise, analyse, fine-tune, evaluate, report."""
+    """The whole corridor on the embedded model: synthesise, analyse, fine-tune or align, evaluate, report."""
 
-    out: Path = Path("runs/demo")
-    """run folder"""
+    out: Path | None = None
+    """run folder; empty: runs/demo, or runs/demo-frozen"""
+    road: Literal["pe-ft", "frozen"] = "pe-ft"
+    """pe-ft: fine-tune the layers that carry the voice; frozen: teach only a speech encoder, before a frozen language model"""
     size: Literal["small", "default", "full"] = "default"
     """small: under 3 minutes; full: adds selective, random-layers and three seeds"""
     seed: int = 0

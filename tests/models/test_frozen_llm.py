@@ -126,7 +126,7 @@ def test_another_language_model_is_refused(tmp_path: Path) -> None:
     FrozenLLM.fresh(name, "conformer", {"hidden": 32, "heads": 2}).save(tmp_path / "saved")
     FrozenLLM.load(tmp_path / "saved")
     llama(tmp_path / "llama")  # the same shape, other weights
-    with pytest.raises(ValueError, match="trained for a language model .* of SHA-256"):
+    with pytest.raises(ValueError, match=r"trained for a language model .* of SHA-256"):
         FrozenLLM.load(tmp_path / "saved")
 
 

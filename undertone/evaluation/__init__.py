@@ -7,4 +7,5 @@ METRICS = {
     "pa": "undertone.evaluation.metrics:pa_scores",
     "preference": "undertone.evaluation.metrics:preference_scores",
     "exact": "undertone.evaluation.metrics:exact_scores",
+    "rouge": "undertone.evaluation.metrics:rouge_scores",
 }

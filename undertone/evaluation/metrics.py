@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from undertone.evaluation.overlap import rouge
 from undertone.intervals import Estimate, clustered_mean
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance
 from undertone.text import normalise
@@ -24,11 +25,12 @@ RATE, SIGNED = (0.0, 1.0), (-1.0, 1.0)
 
 
 class Asked(NamedTuple):
-    """An utterance with its reply and its verdict."""
+    """An utterance with its reply and its verdict; `under`: a suite that it is scored under instead of its own."""
 
     utterance: Utterance
     reply: Reply
     judgement: Judgement | None
+    under: str = ""
 
 
 Metric = Callable[[Sequence[Asked], MakeScore, int, int], Iterator[Score]]
@@ -65,6 +67,14 @@ def exact_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: 
         yield _row(score, suite, "exact", group, clustered_mean(right, _clusters(members), resamples, seed, RATE))
 
 
+def rouge_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
+    """ROUGE-1 and ROUGE-L of replies against the right one (METHOD B.4)."""
+    for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
+        found = rouge([row.reply.text for row in members], [row.utterance.reply or "" for row in members])
+        for metric, values in (("rouge_1", found.rouge1), ("rouge_l", found.rouge_l)):
+            yield _row(score, suite, metric, group, clustered_mean(values, _clusters(members), resamples, seed, RATE))
+
+
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """How much rarer the right reply became, utterance by utterance, per suite: paired, so noise that both runs share cancels."""
     known = {row.utterance.id: _right(row) for row in before}
@@ -84,8 +94,8 @@ def _right(row: Asked) -> int:
 
 def _cells(rows: Sequence[Asked]) -> Iterator[tuple[str, str, Sequence[Asked]]]:
     """(suite, group, rows): every suite as a whole, then each voice of it."""
-    for suite in dict.fromkeys(suite_of(row.utterance) for row in rows):
-        members = [row for row in rows if suite_of(row.utterance) == suite]
+    for suite in dict.fromkeys(row.under or suite_of(row.utterance) for row in rows):
+        members = [row for row in rows if (row.under or suite_of(row.utterance)) == suite]
         yield suite, "all", members
         for value in dict.fromkeys(row.utterance.value for row in members):
             if value != "all":

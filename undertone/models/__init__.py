@@ -24,6 +24,9 @@ FAMILIES = {
 EMBEDDED = "undertone-tiny"
 """The model that ships with the package."""
 
+EARS = "undertone-tiny-ears"
+"""The semantic stage of the frozen road that ships with the package: ears for undertone-tiny-lm."""
+
 
 def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -> "SpeechLM":
     """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails."""
@@ -32,17 +35,17 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    place = choose_device(device)
-    number = getattr(torch, choose_dtype(dtype, place))
-    checkpoint = _place(name)
+    where = choose_device(device)
+    number = getattr(torch, choose_dtype(dtype, where))
+    checkpoint = place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     try:
-        opened: SpeechLM = kind.load(checkpoint, place, number)
+        opened: SpeechLM = kind.load(checkpoint, where, number)
     except (SafetensorError, JSONDecodeError) as error:
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
     opened.frozen_front().requires_grad_(False)
-    choose_attention(opened, place, number)
+    choose_attention(opened, where, number)
     return opened
 
 
@@ -70,17 +73,17 @@ def open_student(
     return opened
 
 
-def _place(name: str) -> str | Path:
-    """The embedded model's folder, or `name` itself."""
+def place(name: str) -> str | Path:
+    """An embedded model's folder, or `name` itself."""
     from undertone.models.tiny import WEIGHTS
 
-    return WEIGHTS / EMBEDDED if name == EMBEDDED else name
+    return WEIGHTS / name if name in (EMBEDDED, EARS) else name
 
 
 def weights_hash(name: str, read_up_to: int = 1 << 26) -> str:
     """Changes with the weights of the model called `name`: a hash of their content or, of more than `read_up_to` bytes, of names, sizes and
     times; empty for a name on the hub, whose revision is the hub's to keep."""
-    files = sorted(Path(_place(name)).glob("*.safetensors"))
+    files = sorted(Path(place(name)).glob("*.safetensors"))
     digest, small = sha256(), sum(path.stat().st_size for path in files) <= read_up_to
     for path in files:
         stat = path.stat()

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TypeVar
 
-from undertone.models import EMBEDDED
+from undertone.models import EARS, EMBEDDED
 from undertone.settings import Analyze, Ask, Evaluate, Model, Recognize
 from undertone.training.lora import made_with
 
@@ -30,4 +30,4 @@ def as_trained(chosen: Asking) -> Asking:
 
 def located(model: str) -> str:
     """The model's name, or where its folder lies: adapters are asked from other places than they are trained in."""
-    return model if model == EMBEDDED or not Path(model).is_dir() else str(Path(model).resolve())
+    return model if model in (EMBEDDED, EARS) or not Path(model).is_dir() else str(Path(model).resolve())

@@ -5,20 +5,15 @@ note on the speaker. First the semantic stage (recognition, replies to the plain
 """
 
 import random
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from undertone import settings
-from undertone.attributes import ATTRIBUTES
-from undertone.audio import BadSound
-from undertone.models import open_model, open_student
 from undertone.models.digest import module_digest
-from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.recipes.finetune import schedule, tensorboard
 from undertone.recipes.opening import begin, kept_in, read_data
-from undertone.records import Rejected, Utterance
+from undertone.recipes.pupils import asked, every, heard, noted, open_pupil
 from undertone.run import Journal, write_rows
 from undertone.speech.augment import Augment
 from undertone.speech.folder import load_wave
@@ -27,7 +22,7 @@ from undertone.training.batches import Mixture
 from undertone.training.frames import Frames
 from undertone.training.loop import train
 from undertone.training.ranks import ranks
-from undertone.training.tasks import VERSIONS, Drill, Exercise, TaskName, Wording, draw, suits
+from undertone.training.tasks import Drill, Wording, draw, suits
 from undertone.training.teacher import Teacher
 
 
@@ -93,62 +88,3 @@ def align(chosen: settings.Align) -> Path:
         ]
         write_rows(run.folder / "scores.jsonl", scores)
     return folder
-
-
-def open_pupil(chosen: settings.Align) -> FrozenLLM:
-    """The model to go on from, or a fresh one."""
-    if not chosen.model:
-        projector = chosen.projector.model_dump()
-        return open_student(chosen.language_model, chosen.encoder, projector, chosen.device, chosen.dtype, chosen.seed)
-    model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
-    assert isinstance(model, FrozenLLM)
-    return model
-
-
-def asked(chosen: settings.Align) -> dict[TaskName, float]:
-    """The shares of the tasks that stage and version have."""
-    tasks = VERSIONS[chosen.version] if chosen.stage == "style" else VERSIONS["v1"]
-    shares = {task: chosen.tasks.get(task, 0.0) for task in tasks}
-    if not any(shares.values()):
-        raise ValueError(f"tasks: none of {', '.join(tasks)} has a share; stage {chosen.stage}, version {chosen.version} has no other")
-    return {task: share for task, share in shares.items() if share}
-
-
-def heard(rows: Sequence[Utterance], frames: Frames, rejected: Journal, strict: bool) -> list[Utterance]:
-    """The `rows` whose sound can be used; the others are noted."""
-    known, able = {row.id for row in rejected.rows(Rejected)}, []
-    for row in bar("opening clips")(rows):
-        try:
-            frames.plain(row)
-            able.append(row)
-        except BadSound as error:
-            if strict:
-                raise
-            if row.id not in known:
-                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
-    return able
-
-
-def noted(rows: Sequence[Utterance], chosen: settings.Align) -> list[Utterance]:
-    """The training clips with the attributes that the teacher is told: their own, another clip's (`shuffled`), or for a share of them
-    random ones (`wrong_notes`)."""
-    rng = random.Random(f"{chosen.seed} notes")
-    told = [row.attributes for row in rows]
-    if chosen.shuffled:
-        rng.shuffle(told)
-    wrong = [{name: rng.choice(ATTRIBUTES[name].names) for name in said} if rng.random() < chosen.wrong_notes else said for said in told]
-    return [
-        row if said == row.attributes else row.model_copy(update={"attributes": said, "category": "content"})
-        for row, said in zip(rows, wrong, strict=True)
-    ]
-
-
-def every(rows: Sequence[Utterance], shares: dict[TaskName, float]) -> list[Exercise]:
-    """Every exercise that may be drawn of `rows`."""
-    return [
-        Exercise(row, task, attribute)
-        for row in rows
-        for task in shares
-        if suits(row, task)
-        for attribute in (sorted(row.attributes) if task == "naming" else [""])
-    ]

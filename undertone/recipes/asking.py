@@ -40,7 +40,7 @@ def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
         raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
     if all(row.category == CONTENT for row in rows):
         require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
-    if control and control.typed:
+    if chosen.words or (control and control.typed):
         require(rows, chosen.data, "text")
     fitted_on = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train"]
     heard = {row.id for row in corridor.listen([*rows, *fitted_on], chosen.batch)}
@@ -74,6 +74,9 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
     system, heard = chosen.system, corridor.heard
     if chosen.control:
         return Asking(_controlled(CONTROLS[chosen.control], chosen, corridor, rows))
+    if chosen.words:
+        tagged = chosen.words == "tagged"
+        return Asking(lambda row: Prompt(text=row.text, system=system, note=note(row.attributes) if tagged else ""))
     if chosen.cascade:
         train = [row for row in corridor.data.utterances if row.split == "train" and row.id in heard]
         if not train:

@@ -12,6 +12,7 @@ from undertone.recipes.analyze import analyze
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.examples import write_examples
 from undertone.recipes.finetune import finetune
+from undertone.recipes.frozen_road import frozen_road
 from undertone.recipes.report import report
 from undertone.recipes.sizes import SIZES, Size
 from undertone.recipes.stages import Stage, listen, say, side_by_side
@@ -27,18 +28,22 @@ CONTROLLED = 240
 
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
-    run = open_run(chosen.out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
+    out = chosen.out or Path("runs/demo" if chosen.road == "pe-ft" else "runs/demo-frozen")
+    run = open_run(out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
     size = SIZES[chosen.size]
     seeds = range(chosen.seed, chosen.seed + size.seeds)
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
     with Watch(run.folder / "watch.json") as watch:
         for folder, seed in zip(folders, seeds, strict=True):
-            corridor(folder, size, seed, chosen.size)
+            walk = corridor if chosen.road == "pe-ft" else frozen_road
+            walk(folder, size, seed, chosen.size)
     took = [run.score("cost", name, "whole", value, 1) for name, value in watch.seen._asdict().items()]
     write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)] + took)
-    write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
-    write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
-    write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in ("vanilla", "pe-ft")])
+    if chosen.road == "pe-ft":
+        write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
+        write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
+    before, after = ("vanilla", "pe-ft") if chosen.road == "pe-ft" else ("semantic", "aligned")
+    write_examples(run.folder / "examples.jsonl", [folders[0] / "eval" / name for name in (before, after)])
     return report(settings.Report(runs=[run.folder], out=run.folder / "report.html"))
 
 
@@ -104,5 +109,8 @@ def methods(first: int, last: int, size: str) -> dict[str, tuple[str, settings.A
 def collect(folder: Path) -> list[Score]:
     """The scores of one walk: evaluations, and what each fine-tuning cost."""
     return [
-        score for kind in ("eval", "tune") for path in sorted(folder.glob(f"{kind}/*/scores.jsonl")) for score in read_rows(path, Score)
+        score
+        for kind in ("eval", "tune", "align", "recognize")
+        for path in sorted(folder.glob(f"{kind}/*/scores.jsonl"))
+        for score in read_rows(path, Score)
     ]

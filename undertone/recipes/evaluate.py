@@ -9,7 +9,7 @@ from undertone import settings
 from undertone.evaluation import METRICS
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
-from undertone.evaluation.metrics import Asked, Metric, exact_drop
+from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
 from undertone.evaluation.replies import ask
 from undertone.lookup import resolve
 from undertone.progress import bar
@@ -78,8 +78,9 @@ def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -
 def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked: Sequence[Asked]) -> Iterator[Score]:
     """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
     details = conditions(chosen)
-    for metric in metrics:
-        for score in metric(asked, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
+    pairs = [row._replace(under=chosen.together) for row in asked if chosen.together and suite_of(row.utterance).startswith("pa/")]
+    for metric, rows in [(metric, rows) for rows in (asked, pairs) if rows for metric in metrics]:
+        for score in metric(rows, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
             if not chosen.control:
                 yield score
             elif score.group == "all":

@@ -1,6 +1,6 @@
 """`undertone recognize`: does the model know what it hears (METHOD B.4)? Prompted recognition, a probe on its tokens, and the words."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,21 +8,18 @@ import torch
 
 from undertone import settings
 from undertone.analysis.probes import probe, speaker_folds
-from undertone.attributes import ATTRIBUTES
 from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import word_errors
 from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
 from undertone.evaluation.replies import ask
 from undertone.intervals import clustered_mean, clustered_ratio
-from undertone.models.base import Prompt
-from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.opening import Corridor, begin, open_corridor
+from undertone.recipes.reading import READERS, heard
 from undertone.recipes.rows import require, sample
 from undertone.records import Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
-from undertone.training.alignment import open_heads
 from undertone.training.lora import load_adapter
 
 
@@ -69,55 +66,6 @@ def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
     if chosen.typed or chosen.words:
         require(rows, chosen.data, "text")
     return corridor.listen(rows, chosen.batch)
-
-
-Read = Callable[[Sequence[Utterance]], list[str]]
-
-
-def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
-    """The value that is the likeliest answer to the attribute's question."""
-    question, model = ATTRIBUTES[chosen.attribute].question, corridor.model
-
-    def read(rows: Sequence[Utterance]) -> list[str]:
-        with torch.inference_mode():
-            asked = model.prefill(model.encode([heard(chosen, corridor, row, question) for row in rows]))
-            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values])
-        return [values[i] for i in scores.argmax(0).tolist()]
-
-    return read
-
-
-def by_reply(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
-    """What the model answers in words."""
-    question = ATTRIBUTES[chosen.attribute].question
-    return lambda rows: corridor.model.reply([heard(chosen, corridor, row, question) for row in rows], 24)
-
-
-def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
-    """The auxiliary head's choice among `values`, from the mean token."""
-    if not isinstance(corridor.model, FrozenLLM):
-        raise ValueError(f"by: model {chosen.model} has no auxiliary heads; only what undertone align made has")
-    heads, names = open_heads(corridor.model, Path(chosen.model)), ATTRIBUTES[chosen.attribute].names
-
-    def read(rows: Sequence[Utterance]) -> list[str]:
-        pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])
-        with torch.inference_mode():
-            scores = heads.logits(pooled, chosen.attribute)[:, [names.index(value) for value in values]]
-        return [values[i] for i in scores.argmax(-1).tolist()]
-
-    return read
-
-
-READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Read]] = {
-    "likelihood": by_likelihood,
-    "reply": by_reply,
-    "head": by_head,
-}
-
-
-def heard(chosen: settings.Recognize, corridor: Corridor, row: Utterance, system: str) -> Prompt:
-    """The clip under `system`, or its words typed."""
-    return Prompt(text=row.text, system=system) if chosen.typed else Prompt(audio=corridor.heard[row.id], system=system)
 
 
 def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -> list[Named]:

@@ -61,7 +61,9 @@ class Teacher:
     def fill(self, questions: Iterable[Question], batch: int = 64, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter) -> None:
         """Ask what is not known yet, `batch` prompts at a time; what is finished is kept when a run is killed."""
         wanted = {self._key(one): one for one in questions}
-        missing = sorted((one for key, one in wanted.items() if key not in self._known), key=lambda one: (bool(one.forced), len(one.prompt.text)))
+        missing = sorted(
+            (one for key, one in wanted.items() if key not in self._known), key=lambda one: (bool(one.forced), len(one.prompt.text))
+        )
         for start in progress(range(0, len(missing), SHARD)):
             rows = missing[start : start + SHARD]
             made: dict[str, Lesson] = {}

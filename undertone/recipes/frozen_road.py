@@ -1,0 +1,77 @@
+"""`undertone demo --road frozen`: the second road on simulated voices, from speech to scores. The language model is never touched."""
+
+from functools import partial
+from pathlib import Path
+
+from undertone import settings
+from undertone.attributes import ATTRIBUTES
+from undertone.models import EARS
+from undertone.recipes.align import align
+from undertone.recipes.evaluate import evaluate
+from undertone.recipes.recognize import recognize
+from undertone.recipes.sizes import Size
+from undertone.recipes.stages import Stage, say, side_by_side
+from undertone.recipes.synthesize import synthesize
+
+SUITE = "frozen/synthesised"
+"""The suite of what this road shows: speakers, texts and topics that it was never aligned on."""
+
+
+def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
+    """One walk with one seed: speak, align from the shipped semantic stage, ask. Finished stages are not repeated."""
+    data = folder / "data"
+    say("speaking")
+    spoken = partial(settings.Synthesize, train=size.train, dev=size.dev, test=size.test, safety_speakers=size.safety_speakers)
+    synthesize(spoken(out=data, seed=seed))
+
+    trained = methods(name)
+    say(f"aligning {', '.join(trained)}")
+    teach = partial(settings.Align, data=data, model=EARS, steps=size.aligned, check_every=max(1, size.aligned // 4), seed=seed)
+    side_by_side(
+        Stage(align, teach(out=folder / "align" / method, name=method).model_copy(update=change)) for method, change in trained.items()
+    )
+
+    models = {method: str(folder / "align" / method / "model") for method in trained}
+    ask = partial(settings.Evaluate, data=data, seed=seed, together=SUITE, metrics=["pa", "preference", "exact", "rouge"])
+    semantic = folder / "eval" / "semantic"
+    say("asking semantic")
+    evaluate(ask(model=EARS, out=semantic, name="semantic"))
+    asked = {method: ask(model=model, against=semantic) for method, model in models.items() if method != "classifier"}
+    asked |= {
+        "cascade": ask(model=models["untagged"], cascade=True),
+        "words-only": ask(model=models["aligned"], words="plain"),
+        "oracle": ask(model=models["aligned"], words="tagged"),
+    }
+    say(f"asking {', '.join(asked)}")
+    side_by_side(Stage(evaluate, one.model_copy(update={"out": folder / "eval" / run, "name": run})) for run, one in asked.items())
+    say("recognising")
+    side_by_side(recognised(folder, data, models, seed))
+
+
+def methods(size: str) -> dict[str, dict[str, object]]:
+    """What is aligned: name → how its settings differ from the method's. The full size adds the standalone classifier and the controls."""
+    only_style = settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
+    compared: dict[str, dict[str, object]] = {"aligned": {}, "untagged": {"untagged": True, "version": "v1"}}
+    further: dict[str, dict[str, object]] = {
+        "classifier": {"objectives": only_style},
+        "labels-only": {"tasks": {"naming": 1.0}},
+        "shuffled": {"shuffled": True},
+    }
+    return compared | further if size == "full" else compared
+
+
+def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> list[Stage]:
+    """What each model is asked about the voices. The standalone classifier is, at smaller sizes, the heads of `untagged`."""
+    name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
+    standalone = models.get("classifier", models["untagged"])
+    asked = {f"aligned {attribute}": name(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
+    asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True)
+    asked["classifier emotion"] = name(model=standalone, suite=SUITE, by="head")
+    asked["words-only emotion"] = name(model=models["aligned"], suite=SUITE, typed=True)
+    asked |= {
+        f"{method} emotion": name(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
+    }
+    return [
+        Stage(recognize, one.model_copy(update={"out": folder / "recognize" / run.replace(" ", "-"), "name": run.partition(" ")[0]}))
+        for run, one in asked.items()
+    ]

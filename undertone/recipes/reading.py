@@ -1,0 +1,63 @@
+"""How `recognize` gets a value out of a model: the likeliest answer, the answer in words, or the auxiliary heads' choice."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from undertone import settings
+from undertone.attributes import ATTRIBUTES
+from undertone.models import place
+from undertone.models.base import Prompt
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.recipes.opening import Corridor
+from undertone.records import Utterance
+from undertone.training.alignment import open_heads
+
+Read = Callable[[Sequence[Utterance]], list[str]]
+
+
+def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The value that is the likeliest answer to the attribute's question."""
+    question, model = ATTRIBUTES[chosen.attribute].question, corridor.model
+
+    def read(rows: Sequence[Utterance]) -> list[str]:
+        with torch.inference_mode():
+            asked = model.prefill(model.encode([heard(chosen, corridor, row, question) for row in rows]))
+            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values])
+        return [values[i] for i in scores.argmax(0).tolist()]
+
+    return read
+
+
+def by_reply(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """What the model answers in words."""
+    question = ATTRIBUTES[chosen.attribute].question
+    return lambda rows: corridor.model.reply([heard(chosen, corridor, row, question) for row in rows], 24)
+
+
+def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The auxiliary head's choice among `values`, from the mean token."""
+    if not isinstance(corridor.model, FrozenLLM):
+        raise ValueError(f"by: model {chosen.model} has no auxiliary heads; only what undertone align made has")
+    heads, names = open_heads(corridor.model, Path(place(chosen.model))), ATTRIBUTES[chosen.attribute].names
+
+    def read(rows: Sequence[Utterance]) -> list[str]:
+        pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])
+        with torch.inference_mode():
+            scores = heads.logits(pooled, chosen.attribute)[:, [names.index(value) for value in values]]
+        return [values[i] for i in scores.argmax(-1).tolist()]
+
+    return read
+
+
+READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Read]] = {
+    "likelihood": by_likelihood,
+    "reply": by_reply,
+    "head": by_head,
+}
+
+
+def heard(chosen: settings.Recognize, corridor: Corridor, row: Utterance, system: str) -> Prompt:
+    """The clip under `system`, or its words typed."""
+    return Prompt(text=row.text, system=system) if chosen.typed else Prompt(audio=corridor.heard[row.id], system=system)
