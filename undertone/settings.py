@@ -277,6 +277,19 @@ class Objectives(Settings):
     """auxiliary heads that name the voice's attributes from the mean token"""
 
 
+class Tasks(Settings):
+    """The tasks of alignment, METHOD B.3, and how often each is asked."""
+
+    reply: float = Field(0.5, ge=0)
+    """the reply to the words (style stage: and to the speaker note)"""
+    recognition: float = Field(0.2, ge=0)
+    """the words"""
+    captioning: float = Field(0.1, ge=0)
+    """how the speaker sounds"""
+    naming: float = Field(0.2, ge=0)
+    """the value of one attribute"""
+
+
 class Projector(Settings):
     """From the speech encoder to the language model, one token per 80 ms, METHOD B.2."""
 
@@ -311,7 +324,7 @@ class Align(Model):
     """semantic: recognition and replies to the plain words; style: replies to words and speaker note, and what version adds"""
     version: Literal["v1", "v2", "v3"] = "v3"
     """tasks of the style stage: v1 reply and recognition, v2 and captioning, v3 and naming of attributes"""
-    tasks: dict[str, float] = {"reply": 0.5, "recognition": 0.2, "captioning": 0.1, "naming": 0.2}
+    tasks: Tasks = Tasks()
     """share of each task in what is asked, of those that stage and version have"""
     untagged: bool = False
     """baseline: in the style stage, too, the teacher reads the words without the note"""
@@ -353,16 +366,6 @@ class Align(Model):
     """steps between dev losses and checkpoints; the best on dev is kept"""
     seed: int = 0
     """draws weights, batches and tasks"""
-
-    @field_validator("tasks")
-    @classmethod
-    def _known_tasks(cls, shares: dict[str, float]) -> dict[str, float]:
-        for task, share in shares.items():
-            if task not in (known := ("reply", "recognition", "captioning", "naming")):
-                raise ValueError(f"unknown task {task!r}{suggest(task, list(known))}; known: {', '.join(known)}")
-            if share < 0:
-                raise ValueError(f"{task}: a share is 0 or more")
-        return shares
 
     @field_validator("dtype")
     @classmethod

@@ -111,6 +111,8 @@ class FrozenLLM(SpeechLM):
         folder = Path(str(cached_file(str(checkpoint), CONFIG))).parent
         weights = Path(str(cached_file(str(checkpoint), WEIGHTS)))
         table = parse_json((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG))
+        if table.get("model_type") != MODEL_TYPE:
+            raise ValueError(f"model {checkpoint}: of type {table.get('model_type')!r}, not one that undertone align made")
         asked = LanguageModel(**table["language_model"])
         module, tokenizer, found = open_language_model(asked.name, device, dtype)
         if found.sha256 != asked.sha256:

@@ -54,7 +54,7 @@ def methods(size: str) -> dict[str, dict[str, object]]:
     compared: dict[str, dict[str, object]] = {"aligned": {}, "untagged": {"untagged": True, "version": "v1"}}
     further: dict[str, dict[str, object]] = {
         "classifier": {"objectives": only_style},
-        "labels-only": {"tasks": {"naming": 1.0}},
+        "labels-only": {"tasks": settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)},
         "shuffled": {"shuffled": True},
     }
     return compared | further if size == "full" else compared

@@ -28,7 +28,7 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
 def asked(chosen: settings.Align) -> dict[TaskName, float]:
     """The shares of the tasks that stage and version have."""
     tasks = VERSIONS[chosen.version] if chosen.stage == "style" else VERSIONS["v1"]
-    shares = {task: chosen.tasks.get(task, 0.0) for task in tasks}
+    shares: dict[TaskName, float] = {task: getattr(chosen.tasks, task) for task in tasks}
     if not any(shares.values()):
         raise ValueError(f"tasks: none of {', '.join(tasks)} has a share; stage {chosen.stage}, version {chosen.version} has no other")
     return {task: share for task, share in shares.items() if share}

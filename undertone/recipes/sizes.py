@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """Clips of each split, speakers who ask the child-safety questions, steps of fine-tuning and alignment, clips that are analysed, seeds."""
+    """Clips of each split, speakers who ask the child-safety questions, steps of both roads' training, clips that are analysed, seeds."""
 
     train: dict[str, int]
     dev: dict[str, int]

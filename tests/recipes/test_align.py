@@ -1,0 +1,173 @@
+"""The frozen road through its recipes, at a size for tests: align, evaluate, recognize; killed and taken up again; baselines and faults."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from test_corridor import killed_when, undertone
+
+from undertone import settings
+from undertone.cli import main
+from undertone.models import open_model
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.recipes.align import align
+from undertone.recipes.evaluate import evaluate
+from undertone.recipes.pupils import noted
+from undertone.recipes.recognize import recognize
+from undertone.recipes.synthesize import synthesize
+from undertone.records import Rejected, Score, Utterance, read_rows
+
+SMALL = {"hidden": 32, "layers": 1, "heads": 2, "pooling": "convolution", "dropout": 0.1}
+
+
+def chosen(data: Path, out: Path, **more: object) -> settings.Align:
+    """Four steps from a fresh projector."""
+    fixed = {"steps": 4, "batch_size": 8, "check_every": 2, "projector": settings.Projector.model_validate(SMALL)}
+    return settings.Align(data=data, out=out, **(fixed | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frozen") / "data"
+    few = {"age": 8, "gender": 8, "emotion": 30, "content": 8}
+    synthesize(settings.Synthesize(out=folder, train=few, dev={"age": 4, "content": 2}, test=few, safety_speakers=0, speakers=6))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aligned(data: Path) -> Path:
+    return align(chosen(data, data.parent / "aligned"))
+
+
+def scores(folder: Path) -> dict[tuple[str, str, str], Score]:
+    return {(row.suite, row.metric, row.group): row for row in read_rows(folder / "scores.jsonl", Score)}
+
+
+def test_the_language_model_is_the_same_before_and_after(aligned: Path) -> None:
+    row = scores(aligned.parent)["frozen", "weights_identical", "all"]
+    assert row.value == 1.0
+    assert row.details["sha256"] == row.details["before"] != ""
+    model = open_model(str(aligned))
+    assert isinstance(model, FrozenLLM)
+    assert scores(aligned.parent)["cost", "trainable_parameters", "all"].value == sum(value.numel() for value in model.front.parameters())
+
+
+def test_it_is_asked_like_any_other_model(data: Path, aligned: Path, tmp_path: Path) -> None:
+    asked = settings.Evaluate(model=str(aligned), data=data, bootstrap=20, suites=["pa", "content"], max_new_tokens=4)
+    heard = evaluate(asked.model_copy(update={"out": tmp_path / "heard", "together": "frozen/synthesised", "metrics": ["exact", "rouge"]}))
+    cells = {(row.suite, row.metric, row.group): row for row in heard}
+    parts = [cells[f"pa/{name}", "exact", "all"] for name in ("age", "gender", "emotion")]
+    whole = cells["frozen/synthesised", "exact", "all"]
+    assert whole.n == sum(part.n for part in parts)
+    assert whole.value == pytest.approx(sum((part.value or 0) * part.n for part in parts) / whole.n)
+    assert 0 <= (cells["frozen/synthesised", "rouge_l", "all"].value or 0) <= 1
+
+
+def test_the_words_with_their_note_are_the_ceiling(data: Path, aligned: Path, tmp_path: Path) -> None:
+    """The frozen model knows what suits whom once it is told: typed, it is nearly always right, and without the note it cannot be."""
+    asked = settings.Evaluate(model=str(aligned), data=data, bootstrap=20, suites=["pa"])
+    rates = {}
+    for words in ("plain", "tagged"):
+        made = evaluate(asked.model_copy(update={"out": tmp_path / words, "words": words}))
+        rates[words] = {row.suite: row.value for row in made if (row.metric, row.group) == ("pa_score", "all")}
+    assert all((value or 0) > 0.9 for value in rates["tagged"].values())
+    assert all(abs(value or 0) < 0.1 for value in rates["plain"].values())
+
+
+def test_a_killed_alignment_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:
+    words = ["align", "--data", str(data), "--encoder", "conformer", "--steps", "6", "--batch-size", "8", "--check-every", "2", "--out"]
+    undertone(*words, tmp_path / "straight")
+    killed = tmp_path / "killed"
+    killed_when(lambda: (killed / "last.safetensors").exists(), *words, killed)
+    assert not (killed / "model").exists()
+    undertone(*words, killed)
+    one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("straight", "killed"))
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_the_teacher_is_not_asked_twice(data: Path, aligned: Path, tmp_path: Path) -> None:
+    kept = {path: path.stat().st_mtime_ns for path in (data / ".teacher").rglob("*.safetensors")}
+    assert kept
+    align(chosen(data, tmp_path / "other", learning_rate=1e-4, steps=1, check_every=1))
+    assert {path: path.stat().st_mtime_ns for path in (data / ".teacher").rglob("*.safetensors")} == kept
+
+
+def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path) -> None:
+    asked = settings.Recognize(model=str(aligned), data=data, bootstrap=20)
+    whole = recognize(asked.model_copy(update={"out": tmp_path / "a", "words": True, "probe": True, "suite": "frozen/synthesised"}))
+    cells = {(row.suite, row.metric, row.group) for row in whole}
+    assert {("frozen/synthesised", metric, "all") for metric in ("ua", "wa", "f1", "unparsed", "probe_wa", "wer")} <= cells
+    by = {how: recognize(asked.model_copy(update={"out": tmp_path / how, "by": how})) for how in ("reply", "head")}
+    tested = sum(row.split == "test" for row in read_rows(data / "metadata.jsonl", Utterance))
+    assert all(next(row.n for row in rows if row.metric == "ua") == tested for rows in by.values())
+    against = recognize(
+        asked.model_copy(update={"out": tmp_path / "b", "condition": "snr0", "against": tmp_path / "a", "among": ["sad", "happy"]})
+    )
+    assert {row.group for row in against if row.metric == "recall"} == {"sad", "happy"}
+    difference = next(row for row in against if row.metric == "ua_difference")
+    own = next(row.value for row in against if row.metric == "ua")
+    assert difference.low <= difference.value <= difference.high  # type: ignore[operator]
+    assert -1 <= (own or 0) - (difference.value or 0) <= 1
+
+
+def test_any_model_can_be_asked_who_speaks(data: Path, tmp_path: Path) -> None:
+    """The embedded thinker was taught to say so when it is asked."""
+    made = recognize(settings.Recognize(data=data, out=tmp_path / "r", attribute="gender", bootstrap=20))
+    assert next(row.value for row in made if row.metric == "ua") > 0.9  # type: ignore[operator]
+    with pytest.raises(ValueError, match="has no auxiliary heads"):
+        recognize(settings.Recognize(data=data, out=tmp_path / "h", by="head"))
+
+
+def test_noise_is_heard(data: Path, aligned: Path, tmp_path: Path) -> None:
+    asked = settings.Recognize(data=data, attribute="age", bootstrap=0, words=True)
+    errors = {}
+    for condition in ("clean", "snr0"):
+        made = recognize(asked.model_copy(update={"out": tmp_path / condition, "condition": condition}))
+        errors[condition] = next(row.value for row in made if row.metric == "wer")
+    assert errors["clean"] < 0.1 < errors["snr0"]  # type: ignore[operator]
+
+
+def test_shuffled_and_wrong_notes(data: Path) -> None:
+    rows = [row for row in read_rows(data / "metadata.jsonl", Utterance) if row.split == "train"]
+    own = [dict(row.attributes) for row in rows]
+    shuffled = [dict(row.attributes) for row in noted(rows, chosen(data, data, shuffled=True))]
+    assert shuffled != own
+    assert Counter(map(str, shuffled)) == Counter(map(str, own))
+    assert [dict(row.attributes) for row in noted(rows, chosen(data, data))] == own
+    many = rows * 20
+    wrong = [
+        dict(row.attributes) != dict(one.attributes)
+        for row, one in zip(noted(many, chosen(data, data, wrong_notes=0.3)), many, strict=True)
+    ]
+    assert 0.2 < sum(wrong) / len(wrong) < 0.32, "a third of random notes are right by chance at most"
+
+
+def test_clips_that_cannot_be_heard_are_listed(data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "data")
+    spoilt = next(row for row in read_rows(copy / "metadata.jsonl", Utterance) if row.split == "train")
+    (copy / spoilt.file_name).write_bytes(b"")
+    align(chosen(copy, tmp_path / "out", steps=1, check_every=1))
+    assert [row.file_name for row in read_rows(tmp_path / "out" / "rejected.jsonl", Rejected)] == [spoilt.file_name]
+    with pytest.raises(ValueError, match="is empty"):
+        align(chosen(copy, tmp_path / "strict", strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tasks.replay", "1"], "unknown setting '--tasks.replay'; closest known: --tasks.reply"),
+        (["--tasks.reply", "0", "--tasks.recognition", "0", "--stage", "semantic"], "none of reply, recognition has a share"),
+        (["--language-model", "/nowhere"], "/nowhere"),
+        (["--model", "undertone-tiny"], "undertone-tiny"),
+        (["--dtype", "float16"], "float16 loses small gradients"),
+    ],
+)
+def test_faults_end_with_status_2_and_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["align", "--data", str(data), "--out", str(tmp_path / "out"), *words]) == 2
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("undertone:")]
+    assert len(shown) == 1
+    assert said in shown[0]
