@@ -147,6 +147,8 @@ class Model(Settings):
     """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
+    per_speaker: bool = False
+    """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False
     """treat the first clip that cannot be used as an error"""
 
@@ -342,6 +344,10 @@ class Align(Model):
     """the teacher's longest reply, in tokens"""
     teacher: Path | None = None
     """folder in which the teacher's replies are kept, once a text and note; empty: .teacher beside the clips"""
+    prosody: bool = False
+    """also give the encoder (the embedded conformer) pitch, energy and spectrum of the whole clip as numbers"""
+    frozen_encoder: bool = False
+    """train the projector alone, and what gives the encoder the prosody"""
     augment: float = Field(0.0, ge=0, le=1)
     """share of the training clips that are heard through noise, a room, at another speed …"""
     steps: int = Field(0, ge=0)

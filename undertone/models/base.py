@@ -34,7 +34,8 @@ class LayerRef(NamedTuple):
 class Prompt(NamedTuple):
     """One question to a model: a speaker note, then audio, then text, each where given, under a system prompt.
 
-    `audio` is a mono wave at the model's rate, or (tokens, width) what its tower made of one before.
+    `audio` is a mono wave at the model's rate, the (frames, bins) that its front end made of one, or (tokens, width), as a tensor, what its
+    tower made of them before.
     """
 
     text: str = ""
@@ -181,7 +182,7 @@ class SpeechLM(ABC):
                 heard.append(prompt.audio)
                 count = len(prompt.audio)
             elif prompt.audio is not None:
-                frames.append(torch.from_numpy(self.frames(prompt.audio)))
+                frames.append(torch.from_numpy(prompt.audio if prompt.audio.ndim == 2 else self.frames(prompt.audio)))
                 count = self.token_count(len(frames[-1]))
             asked = self.prompt_ids(prompt, count)
             answer = [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from undertone.models.qwen2_5_omni import log_mel
+from undertone.speech.prosody import STATISTICS, statistics
+from undertone.speech.speakers import Scale
 
 CONFORMER = "conformer"
 """The embedded encoder's `model_type`."""
-
-HOP = 10
-"""Milliseconds between log-mel frames."""
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -50,23 +49,43 @@ class SpeechEncoder(nn.Module, ABC):
     def save_front_end(self, folder: Path) -> None:
         """What the front end needs beside `settings`."""
 
+    def of_speaker(self, frames: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
+        """`frames` as if everybody had one voice: relative to what the speaker says otherwise. ValueError where the encoder cannot."""
+        raise ValueError(
+            f"per_speaker: the encoder {self.settings['model_type']} hears clips one by one; only {CONFORMER} can be told more"
+        )
+
 
 class Conformer(SpeechEncoder):
     """The embedded default (METHOD B.2 at toy size): log-mel frames stacked by four, then Conformer layers (Gulati et al. 2020) of
-    Transformers' Wav2Vec2-BERT; 40 ms a state."""
+    Transformers' Wav2Vec2-BERT; 40 ms a state.
+
+    With `prosody`, it is also given what `speech.prosody.statistics` says of the whole clip: a linear map of it is added to every state.
+    These numbers stand behind the log-mel bins of every frame.
+    """
 
     milliseconds = 40
     STACK = 4
 
-    def __init__(self, bins: int = 80, width: int = 192, layers: int = 4, heads: int = 4, kernel: int = 15, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        bins: int = 80,
+        width: int = 192,
+        layers: int = 4,
+        heads: int = 4,
+        kernel: int = 15,
+        dropout: float = 0.1,
+        prosody: bool = False,
+    ) -> None:
         from transformers import Wav2Vec2BertConfig, WhisperFeatureExtractor
         from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertEncoder
 
         super().__init__()
         self.settings = {
             "model_type": CONFORMER, "bins": bins, "width": width, "layers": layers, "heads": heads, "kernel": kernel, "dropout": dropout,
+            "prosody": prosody,
         }  # fmt: skip
-        self.width = width
+        self.width, self.bins = width, bins
         self.extractor = WhisperFeatureExtractor(feature_size=bins, chunk_length=30)
         self.stem = nn.Linear(self.STACK * bins, width)
         self.body = Wav2Vec2BertEncoder(
@@ -77,16 +96,46 @@ class Conformer(SpeechEncoder):
             )
         )  # fmt: skip
 
+        self.told = nn.Linear(len(STATISTICS), width) if prosody else None
+        if self.told is not None:
+            nn.init.zeros_(self.told.weight)
+            nn.init.zeros_(self.told.bias)
+            self.register_buffer("mean", torch.zeros(bins + len(STATISTICS)))
+            self.register_buffer("spread", torch.ones(bins + len(STATISTICS)))
+
+    def with_prosody(self) -> "Conformer":
+        """The same encoder, which from now on is also given the prosody; at first it makes no difference."""
+        made = Conformer(**{name: value for name, value in self.settings.items() if name != "model_type"} | {"prosody": True})
+        made.load_state_dict(self.state_dict(), strict=False)
+        return made.to(next(self.parameters()).device)
+
     def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
-        return log_mel(self.extractor, wave)
+        mel = log_mel(self.extractor, wave)
+        if self.told is None:
+            return mel
+        said = statistics(wave, self.sample_rate)
+        return np.concatenate([mel, np.broadcast_to(said, (len(mel), len(said)))], axis=1)
+
+    def of_speaker(self, frames: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
+        """Log-mel bins with the usual mean instead of the speaker's, statistics with the usual mean and spread."""
+        if self.told is None:
+            raise ValueError("per_speaker: this encoder knows no usual speaker; align it with --prosody")
+        mean, spread = (one.cpu().numpy() for one in (self.mean, self.spread))  # type: ignore[operator]
+        stretch = np.where(np.arange(len(mean)) < self.bins, 1.0, spread / scale.spread)
+        return ((frames - scale.mean) * stretch + mean).astype(np.float32)
 
     def count(self, frames: int) -> int:
         return -(-frames // self.STACK)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        padded = nn.functional.pad(frames, (0, 0, 0, -frames.shape[1] % self.STACK))
-        states = self.stem(padded.reshape(len(padded), -1, self.STACK * padded.shape[2]))
-        return self.body(states, attention_mask=_mask(-(-lengths // self.STACK), states.shape[1])).last_hidden_state  # type: ignore[no-any-return]
+        mel, said = frames[..., : self.bins], frames[:, 0, self.bins :]
+        padded = nn.functional.pad(mel, (0, 0, 0, -mel.shape[1] % self.STACK))
+        states = self.stem(padded.reshape(len(padded), -1, self.STACK * self.bins))
+        heard = self.body(states, attention_mask=_mask(-(-lengths // self.STACK), states.shape[1])).last_hidden_state
+        if self.told is None:
+            return heard  # type: ignore[no-any-return]
+        mean, spread = self.mean[self.bins :], self.spread[self.bins :]  # type: ignore[index]
+        return heard + self.told(((said - mean) / spread).clamp(-5, 5))[:, None]  # type: ignore[no-any-return]
 
     @property
     def layers(self) -> nn.ModuleList:

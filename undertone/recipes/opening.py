@@ -2,24 +2,25 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from undertone.audio import BadSound, Conversions, Wave
+from undertone.audio import BadSound
 from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
+from undertone.recipes.sounds import Sounds
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import Align, Analyze, Evaluate, Finetune, Model, Recognize
 from undertone.speech import corpora
-from undertone.speech.augment import condition
 from undertone.speech.corpora.published import inventory
-from undertone.speech.folder import Data, load_sound
+from undertone.speech.folder import Data
 from undertone.training.features import FeatureStore
 from undertone.training.ranks import ranks
 
@@ -27,7 +28,7 @@ from undertone.training.ranks import ranks
 class Corridor(NamedTuple):
     """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error).
 
-    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `condition`: what stands between clip and tower."""
+    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `sounds` opens them."""
 
     model: SpeechLM
     data: Data
@@ -35,18 +36,16 @@ class Corridor(NamedTuple):
     rejected: Journal
     strict: bool
     ours: bool
-    condition: str = "clean"
+    sounds: Sounds
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
         so a recipe calls this once. Of several processes the main one listens."""
         known = {row.id for row in self.rejected.rows(Rejected)}
-        counts = Conversions()
 
-        def wave(row: Utterance) -> Wave | None:
+        def wave(row: Utterance) -> NDArray[np.float32] | None:
             try:
-                heard = counts.add(load_sound(self.data, row, self.model.sample_rate))
-                return heard if self.condition == "clean" else condition(self.condition, heard, self.model.sample_rate, _number(row))
+                return self.sounds(row)
             except BadSound as error:
                 if self.strict:
                     raise
@@ -62,7 +61,7 @@ class Corridor(NamedTuple):
                 self.heard.look_up(rows)
         self.model.forget_front()
         if self.ours:  # the reader of another's manifest has opened, counted and warned already
-            counts.warn(self.data.folder, self.model.sample_rate)
+            self.sounds.counts.warn(self.data.folder, self.model.sample_rate)
         able = [row for row in rows if row.id in self.heard]
         _turned_away(len(rows) - len(able), self.rejected)
         return able
@@ -96,29 +95,16 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
         rejected = Journal(folder / "rejected.jsonl")
         data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
-    store = FeatureStore(kept_in(settings, folder, "features"), model, partial(_sound_key, data.folder, through))
-    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), through)
+    sounds = Sounds(data, model, through, settings.per_speaker)
+    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key)
+    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), sounds)
 
 
-def kept_in(settings: Model, folder: Path, kind: Literal["features", "teacher"]) -> Path:
+def kept_in(settings: Model, data: Data, folder: Path, kind: Literal["features", "teacher"]) -> Path:
     """Where what several runs share is kept: where the setting says, else beside the clips or, of a published corpus, which is nobody's to
     write into, beside the run `folder`."""
-    home = folder.parent if corpora.is_published(settings.corpus) else corpora.manifests(settings.data)[0].parent
     chosen: Path | None = getattr(settings, kind)
-    return chosen or home / f".{kind}"
-
-
-def _number(row: Utterance) -> int:
-    """A seed of the clip's own, so that its noise is the same in every run."""
-    return int(sha256(row.id.encode()).hexdigest()[:8], 16)
-
-
-def _sound_key(folder: Path, through: str, row: Utterance) -> str:
-    """Changes with the file: two manifests may use one id for two sounds, and a clip may be recorded again."""
-    path = folder / row.file_name
-    stat = path.stat() if path.exists() else None
-    made_of = (row.id, row.file_name, stat and stat.st_size, stat and stat.st_mtime_ns, *([] if through == "clean" else [through]))
-    return sha256(repr(made_of).encode()).hexdigest()[:24]
+    return chosen or (folder.parent if corpora.is_published(settings.corpus) else data.folder) / f".{kind}"
 
 
 def read_data(settings: Model, rejected: Journal) -> Data:

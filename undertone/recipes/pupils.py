@@ -1,18 +1,26 @@
 """What `align` begins with: the model that learns, the tasks it is given, and the clips with the notes that its teacher reads."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound
 from undertone.models import open_model, open_student
+from undertone.models.encoders import Conformer
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
+from undertone.recipes.sounds import Sounds
 from undertone.records import CONTENT, Rejected, Utterance
 from undertone.run import Journal
+from undertone.speech.augment import Augment
+from undertone.speech.folder import Data
+from undertone.speech.speakers import Scale, scales
 from undertone.training.frames import Frames
-from undertone.training.tasks import VERSIONS, Exercise, TaskName, suits
+from undertone.training.tasks import VERSIONS, Exercise, TaskName, draw, suits
 
 
 def open_pupil(chosen: settings.Align) -> FrozenLLM:
@@ -23,6 +31,46 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
     model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
     assert isinstance(model, FrozenLLM)
     return model
+
+
+class ClassRoom(NamedTuple):
+    """The clips' frames, those that are trained on, and the exercises that choose the checkpoint."""
+
+    frames: Frames
+    rows: list[Utterance]
+    dev: list[Exercise]
+
+
+def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: Journal, shares: Mapping[TaskName, float]) -> ClassRoom:
+    """Open the clips, give the encoder the prosody where it is asked for, and write the notes that the teacher reads."""
+    sounds, augment = Sounds(data, model, per_speaker=chosen.per_speaker), Augment()
+    if chosen.prosody:
+        give_prosody(model)
+    frames = Frames(sounds.wave, model.frames, lambda wave, rng: augment(wave, model.sample_rate, rng), chosen.augment)
+    wanted = [row for row in data.utterances if any(suits(row, task) for task in shares)]
+    rows = {split: heard([row for row in wanted if row.split == split], frames, rejected, chosen.strict) for split in ("train", "dev")}
+    if not rows["train"]:
+        raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")
+    if chosen.prosody:
+        usual = scales(rows["train"], lambda row: frames.plain(row).numpy(), of=lambda row: "")[""]
+        give_prosody(model, usual)
+    if chosen.per_speaker:
+        own = scales([*rows["train"], *rows["dev"]], lambda row: frames.plain(row).numpy())
+        frames.adjust = lambda row, made: model.front.encoder.of_speaker(made, own[row.speaker])
+    train, rng = noted(rows["train"], chosen), random.Random(chosen.seed)
+    return ClassRoom(frames, train, [draw(row, shares, rng) for row in rows["dev"] or train[:200]])
+
+
+def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:
+    """Let the embedded conformer be told the prosody, if it was not before; `usual` is the scale of what is trained on."""
+    encoder = model.front.encoder
+    if not isinstance(encoder, Conformer):
+        raise ValueError(f"prosody: only the encoder conformer can be given it, this one is {encoder.settings['model_type']}")
+    if encoder.told is None:
+        model.front.encoder = encoder.with_prosody()
+    if usual is not None:
+        model.front.encoder.get_buffer("mean").copy_(torch.from_numpy(usual.mean))
+        model.front.encoder.get_buffer("spread").copy_(torch.from_numpy(usual.spread))
 
 
 def asked(chosen: settings.Align) -> dict[TaskName, float]:

@@ -133,9 +133,15 @@ class Alignment(Objective):
 
     parts = Parts._fields
 
-    def __init__(self, model: FrozenLLM, weights: Weights, temperature: float, vocabulary: Sequence[int]) -> None:
+    def __init__(
+        self, model: FrozenLLM, weights: Weights, temperature: float, vocabulary: Sequence[int], frozen_encoder: bool = False
+    ) -> None:
         super().__init__()
         self.front = model.front.requires_grad_(True)
+        if frozen_encoder:
+            self.front.encoder.requires_grad_(False)
+            if (told := getattr(self.front.encoder, "told", None)) is not None:
+                told.requires_grad_(True)
         self.weights, self.temperature = weights, temperature
         self.styles = Styles(model) if weights.style else None
         # The words' classes are the language model's tokens, of which only those are scored that occur.

@@ -11,14 +11,14 @@ from undertone.audio import Wave
 from undertone.records import Utterance
 
 KEPT = 2 << 30
-"""Bytes of frames that are kept, in float16; of what is more, frames are made anew each time."""
+"""Bytes of frames that are kept; of what is more, frames are made anew each time."""
 
 
 class Frames:
     """Frames (frame, bins) by utterance, from `wave` by `front_end`.
 
     `change` alters the wave in the given `share` of the calls (augmentation), drawn by torch's generator, which the training loop seeds
-    by step: a run that goes on hears what it would have heard.
+    by step: a run that goes on hears what it would have heard. `adjust` is what is done to all frames behind that, where it is set.
     """
 
     def __init__(
@@ -31,20 +31,22 @@ class Frames:
         self._wave, self._front_end, self._change, self._share = wave, front_end, change, share
         self._kept: dict[str, Tensor] = {}
         self._room = KEPT
+        self.adjust: Callable[[Utterance, NDArray[np.float32]], NDArray[np.float32]] = lambda row, frames: frames
 
     def plain(self, row: Utterance) -> Tensor:
         """As recorded."""
         if row.id not in self._kept:
-            made = torch.from_numpy(self._front_end(self._wave(row))).half()
-            if self._room < made.nbytes:
-                return made.float()
-            self._room -= made.nbytes
-            self._kept[row.id] = made
-        return self._kept[row.id].float()
+            made = torch.from_numpy(self._front_end(self._wave(row)))
+            if self._room >= made.nbytes:
+                self._room -= made.nbytes
+                self._kept[row.id] = made
+        else:
+            made = self._kept[row.id]
+        return torch.from_numpy(self.adjust(row, made.numpy()))
 
     def changed(self, row: Utterance) -> Tensor:
-        """Changed in so many of the calls as `share` says."""
-        if self._change is None or torch.rand(()).item() >= self._share:
+        """Changed in so many of the calls as `share` says, where the clip is for training."""
+        if self._change is None or row.split != "train" or torch.rand(()).item() >= self._share:
             return self.plain(row)
         rng = np.random.default_rng(int(torch.randint(1 << 31, ()).item()))
-        return torch.from_numpy(self._front_end(self._change(self._wave(row), rng)))
+        return torch.from_numpy(self.adjust(row, self._front_end(self._change(self._wave(row), rng))))
