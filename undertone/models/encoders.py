@@ -51,9 +51,7 @@ class SpeechEncoder(nn.Module, ABC):
 
     def of_speaker(self, frames: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
         """`frames` as if everybody had one voice: relative to what the speaker says otherwise. ValueError where the encoder cannot."""
-        raise ValueError(
-            f"per_speaker: the encoder {self.settings['model_type']} hears clips one by one; only {CONFORMER} can be told more"
-        )
+        raise ValueError(f"per_speaker: the encoder {self.settings['model_type']} hears clip by clip; only {CONFORMER} can be told more")
 
 
 class Conformer(SpeechEncoder):
@@ -122,7 +120,7 @@ class Conformer(SpeechEncoder):
             raise ValueError("per_speaker: this encoder knows no usual speaker; align it with --prosody")
         mean, spread = (one.cpu().numpy() for one in (self.mean, self.spread))  # type: ignore[operator]
         stretch = np.where(np.arange(len(mean)) < self.bins, 1.0, spread / scale.spread)
-        return ((frames - scale.mean) * stretch + mean).astype(np.float32)
+        return np.asarray((frames - scale.mean) * stretch + mean, np.float32)
 
     def count(self, frames: int) -> int:
         return -(-frames // self.STACK)

@@ -50,7 +50,8 @@ def align(chosen: settings.Align) -> Path:
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))
 
     after = module_digest(model.module)
-    details = {"steps": progress.step, "best_step": progress.best_step, "before": before, "sha256": after} | model.language_model._asdict()
+    known = {"language_model": model.language_model.name, "checkpoint": model.language_model.sha256}
+    details = {"steps": progress.step, "best_step": progress.best_step, "before": before, "sha256": after} | known
     trained = sum(value.numel() for value in model.front.parameters() if value.requires_grad)
     if together.is_main_process:
         model.save(folder)
