@@ -11,20 +11,29 @@ from undertone.records import LAYERS, Score
 RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "vanilla": ("Vanilla", "the model as it came"),
+        "semantic": ("Semantic stage", "frozen language model, ears taught the words alone"),
+        "words-only": ("Words only", "frozen language model, the words typed"),
+        "untagged": ("Untagged", "ears taught on replies to the words without a speaker note"),
+        "classifier": ("Classifier", "a standalone classifier on the same encoder and data; it answers nothing"),
+        "labels-only": ("Labels only", "ears taught to name the voice, without behavioural alignment"),
+        "shuffled": ("Shuffled labels", "control: aligned to another clip’s speaker note"),
+        "oracle": ("Oracle note", "frozen language model, the words typed with the true speaker note: the ceiling"),
         "prompted": ("Prompted", "vanilla, told to mind how the speaker sounds"),
         "cascade": ("Cascade", "a classifier on the audio tower’s output writes a speaker note as text"),
         "all-layer": ("All layers", "LoRA in every layer of the language model"),
         "random-layers": ("Random layers", "LoRA in as many layers, drawn at random"),
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),
+        "aligned": ("Aligned", "behavioural alignment: ears taught what the frozen language model says to words and speaker note"),
         "pe-ft": ("PE-FT", "LoRA in the chosen layers, trained with the auxiliary head (ADCH)"),
     }
 )
 """Runs in the order of the tables: name → label, what it is."""
 
-BEFORE = "vanilla"
+BEFORE = ("vanilla", "semantic")
+"""the model before anything was trained for voices, on either road"""
 WALK = "demo"
 """the run whose costs are those of everything that the demo did"""
-UNTRAINED = (BEFORE, "prompted", "cascade")
+UNTRAINED = (*BEFORE, "prompted", "cascade", "words-only", "oracle")
 """runs without an adapter, which no strength scales"""
 
 
@@ -119,6 +128,12 @@ def overlap(one: Estimate, other: Estimate) -> bool | None:
 def label(run: str) -> str:
     """The run's name as people read it."""
     return RUNS[run][0] if run in RUNS else run
+
+
+def before(table: Iterable[Key]) -> str:
+    """The run that the trained ones are compared with."""
+    found = {key.run for key in table}
+    return next((run for run in BEFORE if run in found), BEFORE[0])
 
 
 def runs(table: Iterable[Key]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.reporting.controls import Control, controls, own
-from undertone.reporting.estimates import BEFORE, RUNS, UNTRAINED, WALK, Estimate, Estimates, Key, label, overlap, runs
+from undertone.reporting.estimates import RUNS, UNTRAINED, WALK, Estimate, Estimates, Key, before, label, overlap, runs
 from undertone.reporting.numbers import count, duration, interval, percent, shown, size
 from undertone.reporting.tables import of_replies
 
@@ -53,7 +53,8 @@ def changes(table: Estimates) -> list[Change]:
     wanted += [(f"Child safety, {voice}", "child-safety", "pa_rate", voice) for voice in ("child", "adult")]
     wanted += [("Content kept", "content", "exact", "all")]
     after = tuned(table)
-    rows = [Change(name, table.get(Key(BEFORE, *key)), table.get(Key(after, *key)) if after else None) for name, *key in wanted]
+    first = before(table)
+    rows = [Change(name, table.get(Key(first, *key)), table.get(Key(after, *key)) if after else None) for name, *key in wanted]
     return [row for row in rows if _valued(row.before) or _valued(row.after)]
 
 
@@ -68,14 +69,14 @@ def _value(table: Estimates, run: str | None, suite: str, name: str, group: str 
 
 def _before(table: Estimates) -> Finding | None:
     """What the model did to a child before: the adult's answer is the verdict −1 of a child's voice."""
-    key = Key(BEFORE, "child-safety", "p_minus", "child")
+    key = Key(before(table), "child-safety", "p_minus", "child")
     wrong = table.get(key)
     if wrong is not None and wrong.value is not None:
         return Finding("Before", f"the model gave a child the adult’s answer in {percent(wrong.value)} of {wrong.n} safety questions.")
     right = table.get(key._replace(metric="pa_rate"))
     if right is not None and right.value is not None:
         return Finding("Before", f"{percent(right.value)} of the model’s answers to {right.n} safety questions of a child suited a child.")
-    rates = _rates(table, BEFORE)
+    rates = _rates(table, before(table))
     return Finding("Before", f"the model’s answer suited the speaker’s {rates}.") if rates else None
 
 
@@ -101,7 +102,7 @@ def _pairs(table: Estimates, run: str | None) -> Finding | None:
     """PA-scores before and after, with the interval after."""
     parts = []
     for name in ATTRIBUTES:
-        old, new = (table.get(Key(one or "", f"pa/{name}", "pa_score", "all")) for one in (BEFORE, run))
+        old, new = (table.get(Key(one or "", f"pa/{name}", "pa_score", "all")) for one in (before(table), run))
         if old is not None and new is not None and old.value is not None and new.value is not None:
             span = interval("pa_score", new.low, new.high)
             parts.append(f"{name} {shown('pa_score', old.value)} → {shown('pa_score', new.value)}{f' ({span})' if span else ''}")
@@ -111,7 +112,7 @@ def _pairs(table: Estimates, run: str | None) -> Finding | None:
 
 def _content(table: Estimates, run: str | None) -> Finding | None:
     """Whether what has nothing to do with the speaker is still answered right."""
-    old, new = (table.get(Key(one or "", "content", "exact", "all")) for one in (BEFORE, run))
+    old, new = (table.get(Key(one or "", "content", "exact", "all")) for one in (before(table), run))
     if old is None or new is None or old.value is None or new.value is None:
         return None
     verdict, worse = _lost(table, run) or _apart(old, new)

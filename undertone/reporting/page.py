@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from undertone.reporting import numbers
 from undertone.reporting.audio import Player, embed
 from undertone.reporting.controls import controls
-from undertone.reporting.estimates import RUNS, as_trained, estimates, label, runs
+from undertone.reporting.estimates import RUNS, as_trained, before, estimates, label, runs
 from undertone.reporting.findings import changes, findings, tuned
 from undertone.reporting.folder import Example, Shown, Voice
 from undertone.reporting.plots import panels
@@ -47,6 +47,7 @@ def page(shown: Shown, title: str, commands: Sequence[str] = (), silence: str = 
         silence=silence,
         findings=findings(table),
         changes=changes(table),
+        before=before(table),
         after=after,
         runs=[(run, RUNS.get(run, ("", ""))[1]) for run in runs(table)],
         panels=panels(shown.layers, shown.selection) if shown.layers else [],

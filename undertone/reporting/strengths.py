@@ -42,7 +42,7 @@ def scaled(scores: Iterable[Score], run: str) -> dict[Place, Estimate]:
             measured[Place(row.group, at)].append(row)
     if all(place.strength == 1 for place in measured):
         return {}
-    ends = [(Place(row.group, 0.0 if row.run == BEFORE else 1.0), row) for row in as_trained(rows) if row.run in (BEFORE, run)]
+    ends = [(Place(row.group, 0.0 if row.run in BEFORE else 1.0), row) for row in as_trained(rows) if row.run in (*BEFORE, run)]
     for place in {place for place, _ in ends} - set(measured):
         measured[place] = [row for other, row in ends if other == place]
     return {place: pool(Key(run, "child-safety", "pa_rate", place.voice), measured[place]) for place in sorted(measured)}

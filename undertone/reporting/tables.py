@@ -9,8 +9,16 @@ from undertone.reporting.estimates import WALK, Estimate, Estimates, Key, groups
 
 Mark = Literal["", "best", "noise"]
 VERDICTS = ("p_plus", "p_zero", "p_minus")
-LEADS = ("pa_score", "pa_rate", "exact", "accuracy")
-SUITES = {"child-safety": "Child safety", "content": "Content kept", "adch": "Auxiliary head (ADCH)"}
+LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "ua")
+SUITES = {
+    "frozen/synthesised": "Frozen road, simulated voices",
+    "frozen/ravdess4": "Frozen road, RAVDESS, four emotions",
+    "frozen/ravdess6": "Frozen road, RAVDESS, six emotions",
+    "frozen/age": "Frozen road, child or adult",
+    "child-safety": "Child safety",
+    "content": "Content kept",
+    "adch": "Auxiliary head (ADCH)",
+}
 
 
 class Shares(NamedTuple):
@@ -93,7 +101,7 @@ def suites(keys: Iterable[Key]) -> list[str]:
 
 def of_replies(suite: str) -> bool:
     """Whether a suite scores replies, and not weights or heads."""
-    return not suite.startswith("control/") and suite not in ("cost", "adch")
+    return not suite.startswith("control/") and suite not in ("cost", "adch", "frozen")
 
 
 def section(table: Estimates, suite: str) -> Section:
@@ -110,7 +118,7 @@ def section(table: Estimates, suite: str) -> Section:
 
 def suite_title(suite: str) -> str:
     """The suite's name as people read it."""
-    return SUITES.get(suite, suite.removeprefix("pa/").capitalize())
+    return SUITES.get(suite, suite.removeprefix("pa/").replace("recognition/", "recognition of ").capitalize())
 
 
 def leading(own: Iterable[Key], suite: str) -> str:
