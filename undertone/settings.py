@@ -456,7 +456,7 @@ class Recognize(Model):
     words: bool = False
     """also have the words repeated, and count word errors"""
     probe: bool = False
-    """also fit a linear probe on the clips' mean token, leave one speaker out"""
+    """also fit linear probes on the clips' mean token, each speaker held out in turn: the attribute; pitch, energy and rate (R²)"""
     recognition: str = "repeat the words"
     """system prompt that asks for the words"""
     against: Path | None = None

@@ -1,13 +1,16 @@
 """`undertone recognize`: does the model know what it hears (METHOD B.4)? Prompted recognition, a probe on its tokens, and the words."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from undertone import settings
 from undertone.analysis.probes import probe, speaker_folds
+from undertone.analysis.ridge import MEASURES, determination, held_out
 from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import word_errors
 from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
@@ -20,6 +23,7 @@ from undertone.recipes.reading import READERS, heard
 from undertone.recipes.rows import require, sample
 from undertone.records import Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
+from undertone.speech.prosody import STATISTICS, statistics
 from undertone.training.lora import load_adapter
 
 
@@ -50,7 +54,7 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
         scores += ua_difference(named, before, score, chosen.bootstrap, chosen.seed, chosen.attribute)
     scores = [one.model_copy(update={"suite": chosen.suite or one.suite}) for one in scores]
     suite = scores[0].suite
-    scores += [*probed(chosen, run, corridor, rows, suite)] if chosen.probe else []
+    scores += [*probed(chosen, run, corridor, rows, suite), *holds(chosen, run, corridor, rows, suite)] if chosen.probe else []
     scores += [*spoken(chosen, run, corridor, rows, suite)] if chosen.words else []
     write_rows(run.folder / "scores.jsonl", scores)
     return scores
@@ -84,6 +88,18 @@ def probed(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Seque
     right = probe(states, [sorted(set(values)).index(value) for value in values], folds)[0]
     mean = clustered_mean(right, speakers, chosen.bootstrap, chosen.seed, RATE)
     yield run.score(suite, "probe_wa", "all", mean.value, mean.n, low=mean.low, high=mean.high)
+
+
+def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """R² of pitch, energy and rate from the clips' mean token, each speaker held out in turn: what the tokens hold of the voice."""
+    waves = [corridor.sounds.wave(row) for row in rows]
+    said = np.stack([statistics(wave, corridor.model.sample_rate) for wave in waves])[:, [STATISTICS.index(name) for name in MEASURES]]
+    states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows]).numpy()
+    speakers = [row.speaker for row in rows]
+    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
+    found = determination(held_out(states, said, folds.tolist()), said)
+    for name, value in zip(MEASURES, found.tolist(), strict=True):
+        yield run.score(suite, "r2", name, None if math.isnan(value) else value, len(rows))
 
 
 def spoken(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:

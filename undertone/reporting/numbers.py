@@ -73,6 +73,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "unparsed": Metric("Unparsed", "share of answers that name no value, or several", percent, -1),
         "ua_difference": Metric("UA against", "UA less that of another run on the same clips, in pairs", signed),
         "probe_wa": Metric("Probe", "share that a linear probe on the mean token tells, each speaker held out in turn", percent),
+        "r2": Metric("R²", "how much of it a linear probe reads from the mean token, each speaker held out in turn", signed),
         "wer": Metric("WER", "word errors per word of what the model repeats", percent, -1),
         "rouge_1": Metric("ROUGE-1", "words shared with the right reply, F-measure", signed),
         "rouge_l": Metric("ROUGE-L", "longest common subsequence with the right reply, F-measure", signed),

@@ -1,0 +1,35 @@
+"""What a clip's pooled states hold of pitch, energy and rate: ridge regression, each speaker held out in turn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undertone.intervals import Array
+
+MEASURES = ("f0_mean", "f0_range", "energy_mean", "energy_std", "peaks_per_second")
+"""Of `speech.prosody.STATISTICS`: F0 mean and range, level and its spread, speaking rate."""
+
+
+def held_out(states: ArrayLike, targets: ArrayLike, folds: Sequence[int], strength: float = 10.0) -> Array:
+    """(clip, target) predictions of `targets` (clip, target) from `states` (clip, width), each clip by a ridge that never saw its fold.
+
+    States are standardised by the training clips, `strength` weighs the penalty; the intercept is free.
+    """
+    x, y, fold = np.asarray(states, dtype=float), np.asarray(targets, dtype=float), np.asarray(folds)
+    made = np.empty_like(y)
+    for one in np.unique(fold):
+        kept = fold != one
+        mean, spread = x[kept].mean(0), x[kept].std(0) + 1e-8
+        scaled, middle = (x[kept] - mean) / spread, y[kept].mean(0)
+        weights = np.linalg.solve(scaled.T @ scaled + strength * np.eye(x.shape[1]), scaled.T @ (y[kept] - middle))
+        made[~kept] = (x[~kept] - mean) / spread @ weights + middle
+    return made
+
+
+def determination(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+    """R² (target,) = 1 − squared error / variance; 0 is the mean's guess, below it worse. NaN where the truth does not vary."""
+    guess, truth = np.asarray(predicted, dtype=float), np.asarray(true, dtype=float)
+    spread = np.square(truth - truth.mean(0)).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(spread > 0, 1 - np.square(truth - guess).sum(0) / spread, np.nan))
