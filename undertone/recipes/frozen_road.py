@@ -16,6 +16,12 @@ from undertone.recipes.synthesize import synthesize
 SUITE = "frozen/synthesised"
 """The suite of what this road shows: speakers, texts and topics that it was never aligned on."""
 
+CONDITIONS: tuple[settings.Condition, ...] = ("clean", "snr10", "snr0", "telephone")
+"""What the voices are heard through."""
+
+NOISY = 400
+"""How many voices are asked about in each condition."""
+
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
     """One walk with one seed: speak, align from the shipped semantic stage, ask. Finished stages are not repeated."""
@@ -65,7 +71,9 @@ def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> l
     name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
     standalone = models.get("classifier", models["untagged"])
     asked = {f"aligned {attribute}": name(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
-    asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True)
+    asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True, consistency=True)
+    through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
+    asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
     asked["classifier emotion"] = name(model=standalone, suite=SUITE, by="head")
     asked["words-only emotion"] = name(model=models["aligned"], suite=SUITE, typed=True)
     asked |= {

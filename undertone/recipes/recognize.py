@@ -18,6 +18,7 @@ from undertone.evaluation.replies import ask
 from undertone.intervals import clustered_mean, clustered_ratio
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
+from undertone.recipes.consistency import consistency
 from undertone.recipes.opening import Corridor, begin, open_corridor
 from undertone.recipes.reading import READERS, heard
 from undertone.recipes.rows import require, sample
@@ -55,6 +56,7 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
     scores = [one.model_copy(update={"suite": chosen.suite or one.suite}) for one in scores]
     suite = scores[0].suite
     scores += [*probed(chosen, run, corridor, rows, suite), *holds(chosen, run, corridor, rows, suite)] if chosen.probe else []
+    scores += [*consistency(chosen, run, corridor, rows, suite)] if chosen.consistency else []
     scores += [*spoken(chosen, run, corridor, rows, suite)] if chosen.words else []
     write_rows(run.folder / "scores.jsonl", scores)
     return scores

@@ -1,0 +1,75 @@
+"""Does the model answer speech as it answers the words with the true note? Reply, probabilities and representation, style by style."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from undertone import settings
+from undertone.attributes import ATTRIBUTES, note
+from undertone.evaluation.metrics import RATE
+from undertone.evaluation.overlap import rouge
+from undertone.intervals import clustered_mean
+from undertone.models.base import IGNORED, Prompt
+from undertone.progress import bar
+from undertone.recipes.opening import Corridor, kept_in
+from undertone.records import Score, Utterance
+from undertone.run import Run
+from undertone.training.alignment import distillation
+from undertone.training.teacher import Question, Teacher, teach
+
+LONGEST, CANDIDATES = 48, 32
+
+
+class Apart(NamedTuple):
+    """How far a reply to speech is from the reply to the words and the true note: ROUGE-L of the two, KL per token (nats), and how much
+    nearer the spoken prompt's representation is to its own note's than to another note's (difference of cosines)."""
+
+    rouge_l: float
+    kl: float
+    matched: float
+
+
+def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """reply_rouge_l, reply_kl and matched of all rows and of each value of the attribute, clustered by speaker."""
+    teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
+    own = [Question(Prompt(text=row.text, note=note(row.attributes))) for row in rows]
+    other = [Question(Prompt(text=row.text, note=note(_otherwise(row, chosen.attribute)))) for row in rows]
+    teacher.fill([*own, *other], chosen.batch, bar("the teacher answers"))
+    found: list[Apart] = []
+    for i in bar(f"{run.name}: consistency")(range(0, len(rows), chosen.batch)):
+        part = slice(i, i + chosen.batch)
+        found += apart(corridor, teacher, rows[part], own[part], other[part])
+    values = [row.attributes[chosen.attribute] for row in rows]
+    for group in ("all", *dict.fromkeys(values)):
+        kept = [i for i, value in enumerate(values) if group in ("all", value)]
+        speakers = [rows[i].speaker for i in kept]
+        for metric, name, within in (("reply_rouge_l", "rouge_l", RATE), ("reply_kl", "kl", None), ("matched", "matched", None)):
+            mean = clustered_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
+            yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high)
+
+
+@torch.inference_mode()
+def apart(
+    corridor: Corridor, teacher: Teacher, rows: Sequence[Utterance], own: Sequence[Question], other: Sequence[Question]
+) -> list[Apart]:
+    """One clip a row, against the teacher's lessons on its own and on the other note."""
+    model, prompts = corridor.model, [Prompt(audio=corridor.heard[row.id]) for row in rows]
+    taught = teach(model, prompts, [teacher[one] for one in own])
+    hidden = model.hidden(taught.batch)
+    labelled = taught.batch.labels[:, 1:] != IGNORED
+    each = distillation(model.lm_head(hidden[:, :-1][labelled]).float(), taught.top, taught.ids, 1.0)
+    kl = [float(part.mean()) for part in torch.split(each, labelled.sum(-1).tolist())]
+    spoken = hidden[torch.arange(len(rows)), labelled.int().argmax(-1)].float()
+    wrong = torch.stack([teacher[one].read for one in other]).to(spoken.device)
+    matched = F.cosine_similarity(spoken, taught.read, dim=-1) - F.cosine_similarity(spoken, wrong, dim=-1)
+    replies = model.reply(prompts, LONGEST)
+    shared = rouge(replies, [teacher.text(one) for one in own]).rouge_l
+    return [Apart(*one) for one in zip(shared, kl, matched.tolist(), strict=True)]
+
+
+def _otherwise(row: Utterance, attribute: str) -> dict[str, str]:
+    """The clip's attributes with the next value of `attribute` in the table."""
+    names = ATTRIBUTES[attribute].names
+    return {**row.attributes, attribute: names[(names.index(row.attributes[attribute]) + 1) % len(names)]}
