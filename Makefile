@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SIZE ?= default
-DEMO := runs/demo$(if $(filter-out default,$(SIZE)),-$(SIZE))
+ROAD ?= pe-ft
+DEMO := runs/demo$(if $(filter frozen,$(ROAD)),-frozen)$(if $(filter-out default,$(SIZE)),-$(SIZE))
 
-.PHONY: install demo full test test-all tiny results clean
+.PHONY: install demo full recorded test test-all tiny results clean
 
 install: $(BIN)/.installed
 
@@ -15,13 +16,17 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/undertone demo --out $(DEMO) --size $(SIZE)
+	$(BIN)/undertone demo --road $(ROAD) --out $(DEMO) --size $(SIZE)
 
 # Three seeds and two more methods, half an hour on two cores: the rows of docs/results.md.
 full: install
 	$(BIN)/undertone demo --out runs/demo-full --size full
 	cp runs/demo-full/scores.jsonl benchmarks/results/pe_ft.jsonl
 	$(MAKE) results
+
+# The frozen road on recordings of people; RAVDESS names the corpus' folder, which is nobody's to ship.
+recorded: install
+	$(BIN)/python benchmarks/frozen/recorded.py --data $(RAVDESS) --base runs/demo-frozen/seed-0/align/aligned/model --out runs/ravdess
 
 test: install
 	$(BIN)/ruff check .

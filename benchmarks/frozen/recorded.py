@@ -1,0 +1,142 @@
+"""The frozen road on recordings of people: four folds of a published corpus, speakers unseen, all folds' answers scored together.
+
+    python benchmarks/frozen/recorded.py --corpus ravdess --data RAVDESS --base runs/demo-frozen/seed-0/align/aligned/model
+
+Rows go to OUT/scores.jsonl: runs aligned, classifier, labels-only, shuffled (all from the same base, encoder and clips) and statistics, a
+logistic regression on MFCC and F0 statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not repeated.
+"""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from undertone import settings
+from undertone.analysis.probes import fit
+from undertone.evaluation.recognition import Named, recognition_scores, ua_difference
+from undertone.recipes.align import align
+from undertone.recipes.recognize import answers, recognize
+from undertone.recipes.stages import Stage, say, side_by_side
+from undertone.records import Score, Utterance
+from undertone.run import Run, commit, write_rows
+from undertone.speech.corpora import read_data
+from undertone.speech.folder import Data, load_wave
+from undertone.speech.prosody import statistics
+
+FOLDS = range(4)
+FOUR = ["neutral", "happy", "sad", "angry"]
+NAMING = settings.Tasks(reply=0.2, recognition=0.1, captioning=0.1, naming=0.6)
+ONLY_NAMES = settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)
+TAUGHT = settings.Objectives(ctc=0.1, style=1.0)
+ONLY_STYLE = settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
+METHODS: dict[str, dict[str, Any]] = {
+    "aligned": {"tasks": NAMING, "objectives": TAUGHT},
+    "classifier": {"tasks": NAMING, "objectives": ONLY_STYLE},
+    "labels-only": {"tasks": ONLY_NAMES, "objectives": settings.Objectives(ctc=0.0, style=0.0)},
+    "shuffled": {"tasks": NAMING, "objectives": TAUGHT, "shuffled": True},
+}
+
+
+def suites(corpus: str, attribute: str) -> dict[str, list[str]]:
+    """Suite → the values that are asked about; none: all."""
+    return {"frozen/age": []} if attribute == "age" else {f"frozen/{corpus}4": FOUR, f"frozen/{corpus}6": []}
+
+
+def run_all(given: argparse.Namespace) -> list[Score]:
+    """Train every method on every fold, ask it about the speakers that it never heard, and score the folds together."""
+    out, names = given.out, [name for name in METHODS if name in given.methods]
+    shared = {"corpus": given.corpus, "per_speaker": given.per_speaker, "data": given.data, "seed": given.seed}
+    teach = partial(
+        settings.Align, model=given.base, steps=given.steps, check_every=given.steps, learning_rate=given.rate, augment=given.augment,
+        prosody=given.prosody, teacher=out / ".teacher", **shared,
+    )  # fmt: skip
+    say(f"aligning {', '.join(names)}")
+    side_by_side(
+        Stage(align, teach(out=out / f"{name}-{fold}" / "align", name=name, fold=fold).model_copy(update=METHODS[name]))
+        for fold in FOLDS
+        for name in names
+    )
+    scores: list[Score] = []
+    for suite, among in suites(given.corpus, given.attribute).items():
+        say(f"recognising {suite}")
+        ask = partial(settings.Recognize, attribute=given.attribute, among=among, bootstrap=0, features=out / ".features", **shared)
+        asked = {
+            (name, fold): ask(
+                model=str(out / f"{name}-{fold}" / "align" / "model"), name=name, fold=fold, suite=suite,
+                by="head" if name == "classifier" else "likelihood", out=out / f"{name}-{fold}" / suite.replace("/", "-"),
+            )
+            for name in names
+            for fold in FOLDS
+        }  # fmt: skip
+        side_by_side(Stage(recognize, one) for one in asked.values())
+        scores += scored(given, suite, {name: pooled(given, [asked[name, fold] for fold in FOLDS]) for name in names}, among)
+    return scores
+
+
+def pooled(given: argparse.Namespace, asked: Sequence[settings.Recognize]) -> list[Named]:
+    """What every clip of the corpus was said to be, by the model that did not know its speaker."""
+    found: list[Named] = []
+    for one in asked:
+        rows = [
+            row for row in clips(given, one.fold) if row.split == "test" and (not one.among or row.attributes[one.attribute] in one.among)
+        ]
+        found += answers(one, rows, one.out / "replies.jsonl")
+    return found
+
+
+def clips(given: argparse.Namespace, fold: int) -> list[Utterance]:
+    """The corpus with the splits of `fold`."""
+    found = read_data(given.data, {}, {}, disjoint=["speaker"], corpus=given.corpus, fold=fold).data.utterances
+    return [row for row in found if given.attribute in row.attributes]
+
+
+def by_statistics(given: argparse.Namespace, among: Sequence[str]) -> list[Named]:
+    """Logistic regression (C = 0.1, balanced, standardised) on MFCC and F0 statistics, on the same folds."""
+    found: list[Named] = []
+    for fold in FOLDS:
+        rows = [row for row in clips(given, fold) if not among or row.attributes[given.attribute] in among]
+        values = sorted({row.attributes[given.attribute] for row in rows})
+        data = Data(given.data, rows, ())
+        x = torch.from_numpy(np.stack([statistics(load_wave(data, row, 16_000), 16_000) for row in rows]))
+        y = [values.index(row.attributes[given.attribute]) for row in rows]
+        train, test = ([i for i, row in enumerate(rows) if row.split == split] for split in ("train", "test"))
+        said = fit(x[train], [y[i] for i in train])(x[test]).tolist()
+        found += [Named(rows[i].attributes[given.attribute], values[guess], rows[i].speaker) for i, guess in zip(test, said, strict=True)]
+    return found
+
+
+def scored(given: argparse.Namespace, suite: str, named: dict[str, list[Named]], among: Sequence[str]) -> list[Score]:
+    """Scores of every method, and what the method gains on the classifier and on the statistics, clip by clip."""
+    named = named | {"statistics": by_statistics(given, among)}
+    scores: list[Score] = []
+    for name, rows in named.items():
+        score = Run(given.out, name, given.seed, commit()).score
+        more = partial(score, details={"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody})
+        scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
+        for against in ("classifier", "statistics"):
+            if name == "aligned" and against in named:
+                gain = ua_difference(rows, named[against], more, 2000, given.seed, given.attribute)
+                scores += [one.model_copy(update={"group": f"less {against}"}) for one in gain]
+    return [one.model_copy(update={"suite": suite}) for one in scores]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", default="ravdess")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--attribute", default="emotion")
+    parser.add_argument("--base", required=True, help="model that every method goes on from")
+    parser.add_argument("--out", type=Path, default=Path("runs/recorded"))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--augment", type=float, default=0.5)
+    parser.add_argument("--prosody", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--per-speaker", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    write_rows(chosen.out / "scores.jsonl", run_all(chosen))
