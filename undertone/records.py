@@ -105,7 +105,8 @@ class Reply(Row):
 
 
 class Judgement(Row):
-    """A judge's verdict on a reply: +1 suits the speaker, 0 neutral, −1 suits the contrast; None = unscored, `reason` says why."""
+    """A judge's verdict on a reply: +1 suits the speaker, 0 neutral, −1 suits the contrast; the empathy judge's is a rating from 1 to 10.
+    None = unscored, `reason` says why."""
 
     utterance_id: str
     run: str

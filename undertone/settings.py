@@ -393,7 +393,7 @@ class Evaluate(Model):
     suites: list[Literal["pa", "child-safety", "content"]] = ["pa", "child-safety", "content"]
     """which utterances are asked"""
     judge: str = "rule"
-    """rule (exact, grammar replies), openai, or my_package.my_module:Judge"""
+    """rule (exact, grammar replies), openai, empathy (1 to 10, by a chat model), or my_package.my_module:Judge"""
     endpoint: Endpoint = Endpoint()
     """where the openai judge sits"""
     cascade: bool = False
@@ -407,7 +407,7 @@ class Evaluate(Model):
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
     metrics: list[str] = ["pa", "preference", "exact"]
-    """what is scored: pa (from verdicts), preference (judge-free), exact, rouge, or my_package.my_module:metric"""
+    """what is scored: pa (from verdicts), preference (judge-free), exact, rouge, empathy (from ratings), or my_package.my_module:metric"""
     together: str = ""
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)

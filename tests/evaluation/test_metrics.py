@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_scores, preference_scores
+from undertone.evaluation.empathy import empathy_scores
+from undertone.evaluation.metrics import Asked, exact_drop, exact_scores, pa_scores, preference_scores, rouge_scores
 from undertone.intervals import clustered_mean
 from undertone.records import Judgement, Reply, Score, Utterance
 from undertone.run import Run
@@ -115,3 +116,20 @@ def test_clips_without_words_are_clustered_by_pair_and_singles_alone() -> None:
 
 def test_no_resamples_no_interval() -> None:
     assert clustered_mean([1, 0], ["a", "b"], resamples=0)[:3] == (0.5, None, None)
+
+
+def test_a_rating_is_no_verdict() -> None:
+    rated = asked(0, "child", 7)
+    rated = rated._replace(judgement=rated.judgement.model_copy(update={"judge": "empathy:m"}))  # type: ignore[union-attr]
+    assert not list(pa_scores([rated], SCORE, 10, 0))
+    row = cells(list(empathy_scores([rated], SCORE, 10, 0)))["empathy", "empathy", "all"]
+    assert (row.value, row.n) == (7, 1)
+
+
+def test_rouge_by_hand_and_another_suite() -> None:
+    pytest.importorskip("rouge_score")
+    rows = [asked(0, "child", 1, said="yes"), asked(1, "child", 1, said="no yes")]
+    found = cells(list(rouge_scores(rows, SCORE, 10, 0)))
+    assert found["pa/age", "rouge_l", "all"].value == pytest.approx((1 + 2 / 3) / 2)
+    under = cells(list(rouge_scores([row._replace(under="frozen/x") for row in rows], SCORE, 10, 0)))
+    assert under["frozen/x", "rouge_1", "all"].value == found["pa/age", "rouge_1", "all"].value

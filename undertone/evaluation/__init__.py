@@ -7,5 +7,6 @@ METRICS = {
     "pa": "undertone.evaluation.metrics:pa_scores",
     "preference": "undertone.evaluation.metrics:preference_scores",
     "exact": "undertone.evaluation.metrics:exact_scores",
+    "empathy": "undertone.evaluation.empathy:empathy_scores",
     "rouge": "undertone.evaluation.metrics:rouge_scores",
 }

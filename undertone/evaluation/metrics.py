@@ -44,13 +44,18 @@ def suite_of(row: Utterance) -> str:
 
 def pa_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """PA metrics of every suite and group among `rows`: "all", and one group per voice."""
-    for suite, group, members in _cells([row for row in rows if row.utterance.category != CONTENT]):
+    for suite, group, members in _cells([row for row in rows if row.utterance.category != CONTENT and not _rated(row)]):
         judged = [(row.judgement.value, row.utterance.cluster) for row in members if row.judgement and row.judgement.value is not None]
         clusters = [cluster for _, cluster in judged]
         for metric, of in OF_A_VERDICT.items():
             within = (min(map(of, (-1, 0, 1))), max(map(of, (-1, 0, 1))))
             estimate = clustered_mean([of(verdict) for verdict, _ in judged], clusters, resamples, seed, within)
             yield _row(score, suite, metric, group, estimate, unscored=len(members) - len(judged))
+
+
+def _rated(row: Asked) -> bool:
+    """Whether the judge gave a rating from 1 to 10 and not a verdict (`judges.empathy`)."""
+    return row.judgement is not None and row.judgement.judge.startswith("empathy:")
 
 
 def preference_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:

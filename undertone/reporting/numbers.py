@@ -77,6 +77,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "wer": Metric("WER", "word errors per word of what the model repeats", percent, -1),
         "rouge_1": Metric("ROUGE-1", "words shared with the right reply, F-measure", signed),
         "rouge_l": Metric("ROUGE-L", "longest common subsequence with the right reply, F-measure", signed),
+        "empathy": Metric("Empathy", "a chat model’s rating of the reply, 1 to 10", lambda value: f"{value:.2f}"),
         "reply_rouge_l": Metric("Same reply", "ROUGE-L of the reply to speech and the reply to the words with the true note", signed),
         "reply_kl": Metric("KL", "nats per token between these two replies’ probabilities", signed, -1),
         "matched": Metric("Matched", "how much nearer the spoken prompt is to its own note’s than to another’s, in cosines", signed),

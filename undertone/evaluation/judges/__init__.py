@@ -11,6 +11,7 @@ from undertone.lookup import resolve
 
 JUDGES = {
     "rule": "undertone.evaluation.judges.rule:RuleJudge",
+    "empathy": "undertone.evaluation.judges.empathy:EmpathyJudge",
     "openai": "undertone.evaluation.judges.openai:OpenAIJudge",
 }
 
