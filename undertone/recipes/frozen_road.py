@@ -27,7 +27,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
     """One walk with one seed: speak, align from the shipped semantic stage, ask. Finished stages are not repeated."""
     data = folder / "data"
     say("speaking")
-    spoken = partial(settings.Synthesize, train=size.train, dev=size.dev, test=size.test, safety_speakers=size.safety_speakers)
+    spoken = partial(settings.Synthesize, train=size.train, dev=size.dev, test=size.test, safety_speakers=0)
     synthesize(spoken(out=data, seed=seed))
 
     trained = methods(name)
@@ -38,15 +38,16 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
     )
 
     models = {method: str(folder / "align" / method / "model") for method in trained}
-    ask = partial(settings.Evaluate, data=data, seed=seed, together=SUITE, metrics=["pa", "preference", "exact", "rouge"])
+    metrics = ["pa", "preference", "exact", "rouge"]
+    ask = partial(settings.Evaluate, data=data, seed=seed, suites=["pa", "content"], together=SUITE, metrics=metrics)
     semantic = folder / "eval" / "semantic"
     say("asking semantic")
     evaluate(ask(model=EARS, out=semantic, name="semantic"))
     asked = {method: ask(model=model, against=semantic) for method, model in models.items() if method != "classifier"}
     asked |= {
-        "cascade": ask(model=models["untagged"], cascade=True),
-        "words-only": ask(model=models["aligned"], words="plain"),
-        "oracle": ask(model=models["aligned"], words="tagged"),
+        "cascade": ask(model=models["untagged"], cascade=True, suites=["pa"]),
+        "words-only": ask(model=models["aligned"], words="plain", suites=["pa"]),
+        "oracle": ask(model=models["aligned"], words="tagged", suites=["pa"]),
     }
     say(f"asking {', '.join(asked)}")
     side_by_side(Stage(evaluate, one.model_copy(update={"out": folder / "eval" / run, "name": run})) for run, one in asked.items())
