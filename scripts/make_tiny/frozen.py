@@ -14,7 +14,7 @@ from common import processes, rank, wait
 from torch import Tensor
 from tower import audio_batch
 
-from undertone.models import choose_attention, choose_dtype, tiny
+from undertone.models import EARS, choose_attention, choose_dtype, tiny
 from undertone.models.base import Prompt
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.records import Utterance
@@ -23,9 +23,6 @@ from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, s
 from undertone.training.loop import Schedule, train
 from undertone.training.tasks import Drill, Exercise, TaskName, Wording
 from undertone.training.teacher import Teacher
-
-NAME = "undertone-tiny-ears"
-"""What the checkpoint is called."""
 
 HEAR = Weights(cross_entropy=0.0, ctc=1.0, style=0.3)
 UNDERSTAND = Weights(cross_entropy=1.0, ctc=0.3, style=0.3)
@@ -89,8 +86,8 @@ def main(
 
         train(objective, drill, checked, encode, plan, work / f"ears-{name}", log)  # type: ignore[arg-type]
     if not rank():
-        model.save(out / NAME)
-        save_heads(objective.styles, out / NAME)  # type: ignore[arg-type]
+        model.save(out / EARS, torch.bfloat16)
+        save_heads(objective.styles, out / EARS)  # type: ignore[arg-type]
 
 
 class _Given:
@@ -105,7 +102,7 @@ class _Given:
 
 def scores(out: Path, queries: Sequence[Query], pool: Pool, batch: int = 100) -> dict[str, float]:
     """Share of clips answered with exactly the content reply, and repeated word by word."""
-    model = FrozenLLM.load(out / NAME)
+    model = FrozenLLM.load(out / EARS)
     right = {"": 0, tiny.REPEAT: 0}
     for i in range(0, len(pool.clips), batch):
         chosen = pool.clips[i : i + batch]

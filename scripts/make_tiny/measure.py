@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import clips
+import frozen
 import speech
 import text
 import tower
@@ -39,6 +40,7 @@ def measure(out: Path, work: Path) -> dict[str, float]:
     for name, pool in heard.items():
         figures[f"spoken_{name}_exact"] = speech.spoken_scores(model, asked, pool)
         figures[f"spoken_{name}_noted_exact"] = speech.spoken_scores(model, asked, pool, noted=True)
+        figures |= {f"ears_{name}_{kind}": share for kind, share in frozen.scores(out, asked, pool).items()}
     return figures
 
 
@@ -56,5 +58,5 @@ if __name__ == "__main__":
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     before = json.loads((given.out / "figures.json").read_text())
-    reached = ("n", "text_", "tower_", "spoken_")
+    reached = ("n", "text_", "tower_", "spoken_", "ears_")
     write(given.out, given.work, {key: value for key, value in before.items() if not key.startswith(reached)})

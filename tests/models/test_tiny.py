@@ -8,7 +8,7 @@ import torch
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from undertone.attributes import ATTRIBUTES, note
-from undertone.models import EMBEDDED, open_model
+from undertone.models import EARS, EMBEDDED, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.tiny import WEIGHTS, tokenizer
 from undertone.records import CONTENT
@@ -30,8 +30,8 @@ def some(count: int, seed: int) -> list[Query]:
 def test_the_weights_are_small_enough_to_ship_and_large_enough_for_layer_ranges(model: SpeechLM) -> None:
     assert 4e6 < sum(value.numel() for value in model.module.parameters()) < 8e6
     assert model.layers >= 8
-    for folder in (WEIGHTS / EMBEDDED, LM):
-        (weights,) = folder.glob("*.safetensors")
+    for folder in (WEIGHTS / EMBEDDED, LM, WEIGHTS / EARS):
+        weights = folder / "model.safetensors"
         assert weights.stat().st_size <= 16e6
         assert not list(folder.glob("*.bin"))
 
@@ -52,6 +52,8 @@ def test_the_shipped_tokenizer_is_the_grammars() -> None:
         ("tower_probe_emotion", 0.90),
         ("spoken_known_exact", 0.95),
         ("spoken_new_combinations_exact", 0.85),
+        ("ears_known_exact", 0.90),
+        ("ears_known_repeated", 0.90),
     ],
 )
 def test_what_was_measured_on_the_weights_reaches_what_was_asked(figure: str, target: float) -> None:

@@ -96,3 +96,19 @@ def test_the_small_demo_from_speech_to_report(tmp_path: Path) -> None:
     stamp = (tmp_path / "seed-0" / "tune" / "pe-ft" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
     demo(Demo(out=tmp_path, size="small"))
     assert (tmp_path / "seed-0" / "tune" / "pe-ft" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_the_small_demo_of_the_frozen_road(tmp_path: Path) -> None:
+    tmp_path = Path(os.environ.get("UNDERTONE_FROZEN_DEMO", tmp_path))
+    assert main(["demo", "--road", "frozen", "--out", str(tmp_path), "--size", "small"]) == 0
+    cells = {(row.run, row.suite, row.metric, row.group): row for row in read_rows(tmp_path / "scores.jsonl", Score)}
+    for run in ("aligned", "untagged"):
+        assert cells[run, "frozen", "weights_identical", "all"].value == 1
+        assert cells[run, "frozen/synthesised", "exact", "all"].n >= 90
+    assert cells["oracle", "frozen/synthesised", "pa_score", "all"].value > 0.9  # type: ignore[operator]
+    assert abs(cells["words-only", "frozen/synthesised", "pa_score", "all"].value) < 0.1  # type: ignore[arg-type]
+    for run in ("aligned", "classifier", "words-only"):
+        assert (run, "frozen/synthesised", "ua", "all") in cells
+    assert ("aligned", "content", "exact_drop", "all") in cells
+    assert (tmp_path / "report.html").read_text().count("<audio") >= 12

@@ -131,13 +131,14 @@ class FrozenLLM(SpeechLM):
             ) from None
         return cls(module, tokenizer, front.to(device), found)
 
-    def save(self, folder: Path) -> None:
-        """Encoder and projector as safetensors, and a config that names the language model; OSError names a file that cannot be written."""
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Encoder and projector as safetensors in `dtype`, and a config that names the language model; OSError names a file that cannot be
+        written."""
         from safetensors.torch import save
 
         folder.mkdir(parents=True, exist_ok=True)
         self.front.encoder.save_front_end(folder)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.front.state_dict().items()}
+        tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in self.front.state_dict().items()}
         write_atomic(folder / WEIGHTS, save(tensors, {"format": "pt"}))
         table = {
             "model_type": MODEL_TYPE,
