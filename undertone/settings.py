@@ -306,6 +306,12 @@ class Projector(Settings):
     dropout: float = Field(0.1, ge=0, lt=1)
     """dropout in its Transformer"""
 
+    @model_validator(mode="after")
+    def _even_heads(self) -> Self:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden: {self.hidden} is no multiple of twice the {self.heads} heads, as rotary positions need")
+        return self
+
 
 class Align(Model):
     """Teach a speech encoder what a frozen language model needs to answer speech as it answers words and a speaker note."""
@@ -328,12 +334,14 @@ class Align(Model):
     """tasks of the style stage: v1 reply and recognition, v2 and captioning, v3 and naming of attributes"""
     tasks: Tasks = Tasks()
     """share of each task in what is asked, of those that stage and version have"""
+    attributes: list[str] = []
+    """attributes that notes, captions and names speak of; empty: all that the clips have"""
     untagged: bool = False
     """baseline: in the style stage, too, the teacher reads the words without the note"""
     shuffled: bool = False
     """control: every clip has another clip's attributes"""
     wrong_notes: float = Field(0.0, ge=0, le=1)
-    """share of the training clips whose attributes are drawn at random"""
+    """share of the clips whose attributes are all said wrong"""
     objectives: Objectives = Objectives()
     """what is minimised"""
     recognition: str = "repeat the words"

@@ -50,10 +50,14 @@ def run_all(given: argparse.Namespace) -> list[Score]:
     """Train every method on every fold, ask it about the speakers that it never heard, and score the folds together."""
     out, names = given.out, [name for name in METHODS if name in given.methods]
     shared = {"corpus": given.corpus, "per_speaker": given.per_speaker, "data": given.data, "seed": given.seed}
-    teach = partial(
-        settings.Align, model=given.base, steps=given.steps, check_every=given.steps, learning_rate=given.rate, augment=given.augment,
-        prosody=given.prosody, teacher=out / ".teacher", **shared,
-    )  # fmt: skip
+    how = {
+        "steps": given.steps,
+        "check_every": given.steps,
+        "learning_rate": given.rate,
+        "augment": given.augment,
+        "prosody": given.prosody,
+    }
+    teach = partial(settings.Align, model=given.base, attributes=[given.attribute], teacher=out / ".teacher", **how, **shared)
     say(f"aligning {', '.join(names)}")
     side_by_side(
         Stage(align, teach(out=out / f"{name}-{fold}" / "align", name=name, fold=fold).model_copy(update=METHODS[name]))
@@ -102,6 +106,10 @@ def by_statistics(given: argparse.Namespace, among: Sequence[str]) -> list[Named
         values = sorted({row.attributes[given.attribute] for row in rows})
         data = Data(given.data, rows, ())
         x = torch.from_numpy(np.stack([statistics(load_wave(data, row, 16_000), 16_000) for row in rows]))
+        if given.per_speaker:
+            for speaker in {row.speaker for row in rows}:
+                own = [i for i, row in enumerate(rows) if row.speaker == speaker]
+                x[own] = (x[own] - x[own].mean(0)) / x[own].std(0).clamp(min=1e-6)
         y = [values.index(row.attributes[given.attribute]) for row in rows]
         train, test = ([i for i, row in enumerate(rows) if row.split == split] for split in ("train", "test"))
         said = fit(x[train], [y[i] for i in train])(x[test]).tolist()

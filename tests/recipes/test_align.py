@@ -18,6 +18,7 @@ from undertone.recipes.pupils import noted
 from undertone.recipes.recognize import recognize
 from undertone.recipes.synthesize import synthesize
 from undertone.records import Rejected, Score, Utterance, read_rows
+from undertone.training.batches import Mixture
 
 SMALL = {"hidden": 32, "layers": 1, "heads": 2, "pooling": "convolution", "dropout": 0.1}
 
@@ -143,7 +144,18 @@ def test_shuffled_and_wrong_notes(data: Path) -> None:
         dict(row.attributes) != dict(one.attributes)
         for row, one in zip(noted(many, chosen(data, data, wrong_notes=0.3)), many, strict=True)
     ]
-    assert 0.2 < sum(wrong) / len(wrong) < 0.32, "a third of random notes are right by chance at most"
+    assert 0.25 < sum(wrong) / len(wrong) < 0.35
+    emotion_only = noted(rows, chosen(data, data, attributes=["emotion"]))
+    assert {name for row in emotion_only for name in row.attributes} == {"emotion"}
+
+
+def test_shuffled_clips_are_drawn_like_any_others(data: Path) -> None:
+    """A control whose wrong notes were drawn less often than the few that are right by chance would be none."""
+    rows = [row for row in read_rows(data / "metadata.jsonl", Utterance) if row.split == "train"]
+    own = {row.id: dict(row.attributes) for row in rows}
+    drawn = Mixture(noted(rows, chosen(data, data, shuffled=True)), 0.2, {}, 0)
+    seen = [row for step in range(50) for row in drawn.batch(step, 16)]
+    assert sum(dict(row.attributes) != own[row.id] for row in seen) / len(seen) > 0.8
 
 
 def test_clips_that_cannot_be_heard_are_listed(data: Path, tmp_path: Path) -> None:

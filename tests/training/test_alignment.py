@@ -72,6 +72,13 @@ def test_the_words_loss_is_ctc_per_token() -> None:
         torch.testing.assert_close(word_loss(scores, lengths, targets)[i], one)
 
 
+def test_a_clip_without_words_has_no_loss_of_words() -> None:
+    scores = torch.randn(2, 6, 4)
+    losses = word_loss(scores, torch.tensor([6, 6]), [torch.tensor([1, 2]), torch.tensor([], dtype=torch.long)])
+    assert losses[0] > 0
+    assert losses[1] == 0
+
+
 @pytest.fixture(scope="module")
 def model() -> FrozenLLM:
     return FrozenLLM.fresh(LANGUAGE_MODEL, "conformer", {"dropout": 0.0})

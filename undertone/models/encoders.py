@@ -148,6 +148,8 @@ class Pretrained(SpeechEncoder):
     def __init__(self, module: nn.Module, extractor: Any) -> None:
         super().__init__()
         self.module, self.extractor = module, extractor
+        # Masks are drawn outside torch's generator and need long clips, dropped layers have no gradients: neither goes on after a kill.
+        module.config.apply_spec_augment, module.config.layerdrop = False, 0.0  # type: ignore[union-attr]
         self.settings = module.config.to_dict()  # type: ignore[operator,union-attr]
         self.width = module.config.hidden_size  # type: ignore[union-attr,assignment]
         self.sample_rate = extractor.sampling_rate
@@ -177,9 +179,9 @@ class Whisper(Pretrained):
         return -(-frames // 2)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        # Silence is what the extractor's padding gives, and it is not 0: each clip's own floor, its quietest frame.
+        # Silence is what the extractor's padding gives, and it is not 0: it clamps to eight decades below the loudest, two units here.
         inside = _mask(lengths, frames.shape[1])[..., None]
-        floor = frames.masked_fill(~inside, float("inf")).amin((1, 2), keepdim=True)
+        floor = frames.masked_fill(~inside, float("-inf")).amax((1, 2), keepdim=True) - 2.0
         window = torch.cat([frames.where(inside, floor), floor.expand(-1, self.WINDOW - frames.shape[1], frames.shape[2])], dim=1)
         states = self.module(window.transpose(1, 2)).last_hidden_state
         return states[:, : self.count(frames.shape[1])]  # type: ignore[no-any-return]

@@ -11,13 +11,13 @@ from undertone.models.digest import module_digest
 from undertone.progress import bar
 from undertone.recipes.finetune import schedule, tensorboard
 from undertone.recipes.opening import begin, kept_in, read_data
-from undertone.recipes.pupils import asked, class_room, every, open_pupil
+from undertone.recipes.pupils import asked, class_room, open_pupil
 from undertone.run import Journal, write_rows
 from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, save_heads, vocabulary
 from undertone.training.batches import Mixture
 from undertone.training.loop import train
 from undertone.training.ranks import ranks
-from undertone.training.tasks import Drill, Wording
+from undertone.training.tasks import Drill, Wording, every
 from undertone.training.teacher import Teacher
 
 
@@ -34,14 +34,14 @@ def align(chosen: settings.Align) -> Path:
     frames, rows, dev = class_room(chosen, model, data, rejected, shares)
 
     wording = Wording(chosen.recognition, chosen.captioning)
-    teacher = Teacher(kept_in(chosen, data, run.folder, "teacher"), model, chosen.objectives.candidates, chosen.max_new_tokens)
     tagged = chosen.stage == "style" and not chosen.untagged
     classes = vocabulary(model, [row.text for row in rows])
-    encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)
     together = ranks(model.device)
-    with together.main_process_first():
+    with together.main_process_first():  # the others read what it has asked
+        teacher = Teacher(kept_in(chosen, data, run.folder, "teacher"), model, chosen.objectives.candidates, chosen.max_new_tokens)
         lessons = [one.question(wording, tagged) for one in [*every(rows, shares), *dev]]
         teacher.fill(lessons, chosen.batch, bar("the teacher answers"))
+    encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)
 
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
     objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.frozen_encoder).to(model.device)

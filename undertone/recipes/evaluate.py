@@ -12,6 +12,7 @@ from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
 from undertone.evaluation.replies import ask
 from undertone.lookup import resolve
+from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.asking import Asking, comparable, prompting, questions
@@ -48,7 +49,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
 
     asked = judged(judge, rows, {reply.utterance_id: reply for reply in journal.rows(Reply)})
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in asked if row.judgement])
-    scores = [*scored(chosen, run, metrics, asked), *lost(chosen, run, before, asked), *cost(chosen, run, asked, asking)]
+    scores = [*scored(chosen, run, metrics, asked), *lost(chosen, run, before, asked)]
+    scores += cost(chosen, run, asked, asking, aligned=isinstance(corridor.model, FrozenLLM))
     write_rows(run.folder / "scores.jsonl", scores)
     if open_ones := [row.judgement for row in asked if row.judgement and row.judgement.value is None]:
         logging.getLogger(__name__).warning(
@@ -94,13 +96,14 @@ def lost(chosen: settings.Evaluate, run: Run, before: Sequence[Reply], asked: Se
     yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen)), chosen.bootstrap, chosen.seed)
 
 
-def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: Asking) -> Iterator[Score]:
-    """What this way of asking took. An adapter's own cost is known to `finetune`; a control is no method and costs nothing of interest."""
+def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: Asking, aligned: bool) -> Iterator[Score]:
+    """What this way of asking took. What an adapter or an `aligned` model cost is known to `finetune` or `align`; a control is no method
+    and costs nothing of interest."""
     if chosen.control:
         return
     score = partial(run.score, "cost", details=conditions(chosen) | {"batch": chosen.batch, "preference": "preference" in chosen.metrics})
     yield score("seconds", "asking", sum(row.reply.seconds for row in asked), len(asked))
-    if chosen.adapter is None:
+    if chosen.adapter is None and (chosen.cascade or not aligned):
         yield score("seconds", "training", asking.seconds, 1)
         yield score("trainable_parameters", "all", asking.weights, 1)
 

@@ -56,26 +56,29 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
 
 
 def methods(size: str) -> dict[str, dict[str, object]]:
-    """What is aligned: name → how its settings differ from the method's. The full size adds the standalone classifier and the controls."""
-    only_style = settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
-    compared: dict[str, dict[str, object]] = {"aligned": {}, "untagged": {"untagged": True, "version": "v1"}}
+    """What is aligned: name → how its settings differ from the method's. The full size adds labels alone and the shuffled control."""
+    words, style = settings.Objectives(style=0.0), settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
+    names = settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)
+    compared: dict[str, dict[str, object]] = {
+        "aligned": {},
+        "untagged": {"untagged": True, "version": "v1", "objectives": words},
+        "classifier": {"objectives": style},
+    }
     further: dict[str, dict[str, object]] = {
-        "classifier": {"objectives": only_style},
-        "labels-only": {"tasks": settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)},
+        "labels-only": {"tasks": names, "objectives": settings.Objectives(ctc=0.0, style=0.0)},
         "shuffled": {"shuffled": True},
     }
     return compared | further if size == "full" else compared
 
 
 def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> list[Stage]:
-    """What each model is asked about the voices. The standalone classifier is, at smaller sizes, the heads of `untagged`."""
+    """What each model is asked about the voices."""
     name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
-    standalone = models.get("classifier", models["untagged"])
     asked = {f"aligned {attribute}": name(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
     asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True, consistency=True)
     through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
     asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
-    asked["classifier emotion"] = name(model=standalone, suite=SUITE, by="head")
+    asked["classifier emotion"] = name(model=models["classifier"], suite=SUITE, by="head")
     asked["words-only emotion"] = name(model=models["aligned"], suite=SUITE, typed=True)
     asked |= {
         f"{method} emotion": name(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")

@@ -1,5 +1,6 @@
 """What `align` begins with: the model that learns, the tasks it is given, and the clips with the notes that its teacher reads."""
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,9 +15,9 @@ from undertone.models.encoders import Conformer
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.recipes.sounds import Sounds
-from undertone.records import CONTENT, Rejected, Utterance
+from undertone.records import Rejected, Utterance
 from undertone.run import Journal
-from undertone.speech.augment import Augment
+from undertone.speech.augment import Augment, Draw
 from undertone.speech.folder import Data
 from undertone.speech.speakers import Scale, scales
 from undertone.training.frames import Frames
@@ -30,6 +31,9 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
         return open_student(chosen.language_model, chosen.encoder, projector, chosen.device, chosen.dtype, chosen.seed)
     model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
     assert isinstance(model, FrozenLLM)
+    own, usual = model.language_model.name, settings.Align.model_fields["language_model"].default
+    if chosen.language_model not in (own, usual):
+        raise ValueError(f"language_model: {chosen.model} belongs to {own}, not to {chosen.language_model}; leave language_model out")
     return model
 
 
@@ -43,11 +47,14 @@ class ClassRoom(NamedTuple):
 
 def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: Journal, shares: Mapping[TaskName, float]) -> ClassRoom:
     """Open the clips, give the encoder the prosody where it is asked for, and write the notes that the teacher reads."""
-    sounds, augment = Sounds(data, model, per_speaker=chosen.per_speaker), Augment()
+    sounds = Sounds(data, model, per_speaker=chosen.per_speaker)
+    # Another speed is another pitch and other formants: not where age and gender are learnt.
+    told = {name for row in data.utterances for name in row.attributes if name in (chosen.attributes or ATTRIBUTES)}
+    augment = Augment(speed=Draw(0.0, 1.0, 1.0)) if told & {"age", "gender"} else Augment()
     if chosen.prosody:
         give_prosody(model)
     frames = Frames(sounds.wave, model.frames, lambda wave, rng: augment(wave, model.sample_rate, rng), chosen.augment)
-    wanted = [row for row in data.utterances if any(suits(row, task) for task in shares)]
+    wanted = [row for row in noted(data.utterances, chosen) if any(suits(row, task) for task in shares)]
     rows = {split: heard([row for row in wanted if row.split == split], frames, rejected, chosen.strict) for split in ("train", "dev")}
     if not rows["train"]:
         raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")
@@ -57,8 +64,10 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     if chosen.per_speaker:
         own = scales([*rows["train"], *rows["dev"]], lambda row: frames.plain(row).numpy())
         frames.adjust = lambda row, made: model.front.encoder.of_speaker(made, own[row.speaker])
-    train, rng = noted(rows["train"], chosen), random.Random(chosen.seed)
-    return ClassRoom(frames, train, [draw(row, shares, rng) for row in rows["dev"] or train[:200]])
+    if not rows["dev"]:
+        logging.getLogger(__name__).warning("%s: no split dev; the checkpoint is chosen on training clips, so prefer the last", chosen.data)
+    rng = random.Random(chosen.seed)
+    return ClassRoom(frames, rows["train"], [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]])
 
 
 def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:
@@ -98,25 +107,16 @@ def heard(rows: Sequence[Utterance], frames: Frames, rejected: Journal, strict: 
 
 
 def noted(rows: Sequence[Utterance], chosen: settings.Align) -> list[Utterance]:
-    """The training clips with the attributes that the teacher is told: their own, another clip's (`shuffled`), or for a share of them
-    random ones (`wrong_notes`)."""
+    """The clips with the attributes that the teacher is told, those that are spoken of: their own, another clip's (`shuffled`), or for a
+    share of them others in each (`wrong_notes`). Everything else stays, so that they are drawn as they would be."""
     rng = random.Random(f"{chosen.seed} notes")
-    told = [row.attributes for row in rows]
+    spoken_of = chosen.attributes or list(ATTRIBUTES)
+    told = [{name: value for name, value in row.attributes.items() if name in spoken_of} for row in rows]
     if chosen.shuffled:
         rng.shuffle(told)
-    wrong = [{name: rng.choice(ATTRIBUTES[name].names) for name in said} if rng.random() < chosen.wrong_notes else said for said in told]
-    return [
-        row if said == row.attributes else row.model_copy(update={"attributes": said, "category": CONTENT})
-        for row, said in zip(rows, wrong, strict=True)
-    ]
+    wrong = [_another(said, rng) if rng.random() < chosen.wrong_notes else said for said in told]
+    return [row.model_copy(update={"attributes": said}) for row, said in zip(rows, wrong, strict=True)]
 
 
-def every(rows: Sequence[Utterance], shares: dict[TaskName, float]) -> list[Exercise]:
-    """Every exercise that may be drawn of `rows`."""
-    return [
-        Exercise(row, task, attribute)
-        for row in rows
-        for task in shares
-        if suits(row, task)
-        for attribute in (sorted(row.attributes) if task == "naming" else [""])
-    ]
+def _another(said: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+    return {name: rng.choice([one for one in ATTRIBUTES[name].names if one != value]) for name, value in said.items()}

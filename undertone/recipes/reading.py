@@ -43,7 +43,7 @@ def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str
     heads, names = open_heads(corridor.model, Path(place(chosen.model))), ATTRIBUTES[chosen.attribute].names
 
     def read(rows: Sequence[Utterance]) -> list[str]:
-        pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])
+        pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows]).to(corridor.model.device)
         with torch.inference_mode():
             scores = heads.logits(pooled, chosen.attribute)[:, [names.index(value) for value in values]]
         return [values[i] for i in scores.argmax(-1).tolist()]

@@ -32,19 +32,20 @@ def distillation(logits: Tensor, top: Tensor, ids: Tensor, temperature: float) -
 
 def contrast(heard: Tensor, read: Tensor, same: Tensor, temperature: float = 0.1) -> Tensor:
     """(clip,) InfoNCE (Oord et al. 2018): a spoken prompt's representation `heard` (clip, width) should be nearest to that of its own typed
-    and tagged prompt among `read` (clip, width). `same` (clip, clip) marks typed prompts that are one."""
+    and tagged prompt among `read` (clip, width); `same` (clip, clip) marks typed prompts that are one. The others are those of the same
+    part of a batch: in parts of one clip there is nothing to tell apart."""
     scores = F.normalize(heard.float(), dim=-1) @ F.normalize(read.float(), dim=-1).T / temperature
     right = scores.masked_fill(~same, -torch.inf).logsumexp(-1)
     return scores.logsumexp(-1) - right
 
 
 def word_loss(scores: Tensor, lengths: Tensor, targets: Sequence[Tensor]) -> Tensor:
-    """(clip,) CTC (Graves et al. 2006) per target token; `scores` (clip, state, 1 + token), class 0 the blank; clips too short for their
-    words have no loss."""
+    """(clip,) CTC (Graves et al. 2006) per target token; `scores` (clip, state, 1 + token), class 0 the blank. Clips without known words,
+    or too short for them, have no loss."""
     counts = torch.tensor([len(target) for target in targets], device=scores.device)
     rows = scores.float().log_softmax(-1).transpose(0, 1)
     losses = F.ctc_loss(rows, torch.cat(list(targets)), lengths, counts, reduction="none", zero_infinity=True)
-    return losses / counts.clamp(min=1)
+    return losses.masked_fill(counts == 0, 0) / counts.clamp(min=1)
 
 
 class Weights(NamedTuple):
@@ -137,11 +138,12 @@ class Alignment(Objective):
         self, model: FrozenLLM, weights: Weights, temperature: float, vocabulary: Sequence[int], frozen_encoder: bool = False
     ) -> None:
         super().__init__()
-        self.front = model.front.requires_grad_(True)
-        if frozen_encoder:
-            self.front.encoder.requires_grad_(False)
-            if (told := getattr(self.front.encoder, "told", None)) is not None:
-                told.requires_grad_(True)
+        self.front = model.front
+        for name, value in self.front.named_parameters():
+            # Whisper's positions are sinusoids; what tells the prosody is new even where the encoder stays.
+            open_ear = not frozen_encoder or name.startswith("encoder.told.")
+            value.requires_grad_(not name.startswith("encoder.") or (open_ear and "embed_positions" not in name))
+        self._frozen_encoder = frozen_encoder
         self.weights, self.temperature = weights, temperature
         self.styles = Styles(model) if weights.style else None
         # The words' classes are the language model's tokens, of which only those are scored that occur.
@@ -150,7 +152,7 @@ class Alignment(Objective):
 
     @property
     def learner(self) -> nn.Module:
-        return self.front
+        return self.front.projector if self._frozen_encoder else self.front
 
     def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
         """What is trained on, weighted, then each part per token or per clip."""

@@ -78,3 +78,14 @@ def draw(row: Utterance, shares: Mapping[TaskName, float], rng: random.Random) -
 def suits(row: Utterance, task: TaskName) -> bool:
     """Whether `task` can be asked of the clip: all but naming and captioning need the words, these two an attribute."""
     return bool(row.attributes) if task in ("captioning", "naming") else bool(row.text)
+
+
+def every(rows: Sequence[Utterance], shares: Mapping[TaskName, float]) -> list[Exercise]:
+    """Every exercise that may be drawn of `rows`."""
+    return [
+        Exercise(row, task, attribute)
+        for row in rows
+        for task in shares
+        if suits(row, task)
+        for attribute in (sorted(row.attributes) if task == "naming" else [""])
+    ]
