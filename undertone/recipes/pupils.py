@@ -59,8 +59,7 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     if not rows["train"]:
         raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")
     if chosen.prosody:
-        usual = scales(rows["train"], lambda row: frames.plain(row).numpy(), of=lambda row: "")[""]
-        give_prosody(model, usual)
+        give_prosody(model, scales(rows["train"], lambda row: frames.plain(row).numpy(), of=lambda row: "")[""])
     if chosen.per_speaker:
         own = scales([*rows["train"], *rows["dev"]], lambda row: frames.plain(row).numpy())
         frames.adjust = lambda row, made: model.front.encoder.of_speaker(made, own[row.speaker])
@@ -110,8 +109,7 @@ def noted(rows: Sequence[Utterance], chosen: settings.Align) -> list[Utterance]:
     """The clips with the attributes that the teacher is told, those that are spoken of: their own, another clip's (`shuffled`), or for a
     share of them others in each (`wrong_notes`). Everything else stays, so that they are drawn as they would be."""
     rng = random.Random(f"{chosen.seed} notes")
-    spoken_of = chosen.attributes or list(ATTRIBUTES)
-    told = [{name: value for name, value in row.attributes.items() if name in spoken_of} for row in rows]
+    told = [{name: row.attributes[name] for name in chosen.attributes or ATTRIBUTES if name in row.attributes} for row in rows]
     if chosen.shuffled:
         rng.shuffle(told)
     wrong = [_another(said, rng) if rng.random() < chosen.wrong_notes else said for said in told]
