@@ -277,6 +277,8 @@ class Objectives(Settings):
     """the words, from the speech encoder's states"""
     style: float = Field(0.3, ge=0)
     """auxiliary heads that name the voice's attributes from the mean token"""
+    note: float = Field(0.0, ge=0)
+    """the note's tokens against those of the written note, in the language model's embedding table"""
 
 
 class Tasks(Settings):
@@ -290,6 +292,8 @@ class Tasks(Settings):
     """how the speaker sounds"""
     naming: float = Field(0.2, ge=0)
     """the value of one attribute"""
+    noted: float = Field(0.2, ge=0)
+    """semantic stage: the reply to the words beside a written note, so that the words are understood in its company, too"""
 
 
 class Projector(Settings):
@@ -329,7 +333,7 @@ class Align(Model):
     projector: Projector = Projector()
     """the projector"""
     stage: Literal["semantic", "style"] = "style"
-    """semantic: recognition and replies to the plain words; style: replies to words and speaker note, and what version adds"""
+    """semantic: recognition, replies to the plain words and beside a written note; style: replies to the voice, and what version adds"""
     version: Literal["v1", "v2", "v3"] = "v3"
     """tasks of the style stage: v1 reply and recognition, v2 and captioning, v3 and naming of attributes"""
     tasks: Tasks = Tasks()
@@ -354,8 +358,10 @@ class Align(Model):
     """folder in which the teacher's replies are kept, once a text and note; empty: .teacher beside the clips"""
     prosody: bool = False
     """also give the encoder (the embedded conformer) pitch, energy and spectrum of the whole clip as numbers"""
-    frozen_encoder: bool = False
-    """train the projector alone, and what gives the encoder the prosody"""
+    note_tokens: int = Field(0, ge=0)
+    """tokens made of the whole clip that stand before those of the words, as a written note would; 0: none, or as many as the model has"""
+    trains: Literal["front", "projector", "note"] = "front"
+    """what learns: encoder and projector, the projector, or only the note's tokens (and what gives the encoder the prosody)"""
     augment: float = Field(0.0, ge=0, le=1)
     """share of the training clips that are heard through noise, a room, at another speed …"""
     steps: int = Field(0, ge=0)

@@ -26,7 +26,7 @@ from undertone.training.teacher import Teacher
 
 HEAR = Weights(cross_entropy=0.0, ctc=1.0, style=0.3)
 UNDERSTAND = Weights(cross_entropy=1.0, ctc=0.3, style=0.3)
-TASKS: dict[TaskName, float] = {"reply": 0.6, "recognition": 0.4}
+TASKS: dict[TaskName, float] = {"reply": 0.35, "recognition": 0.3, "noted": 0.35}
 WORDING = Wording(tiny.REPEAT, tiny.DESCRIBE)
 
 

@@ -172,7 +172,10 @@ def test_clips_that_cannot_be_heard_are_listed(data: Path, tmp_path: Path) -> No
     ("words", "said"),
     [
         (["--tasks.replay", "1"], "unknown setting '--tasks.replay'; closest known: --tasks.reply"),
-        (["--tasks.reply", "0", "--tasks.recognition", "0", "--stage", "semantic"], "none of reply, recognition has a share"),
+        (
+            ["--tasks.reply", "0", "--tasks.recognition", "0", "--tasks.noted", "0", "--stage", "semantic"],
+            "none of reply, recognition, noted has a share",
+        ),
         (["--language-model", "/nowhere"], "/nowhere"),
         (["--model", "undertone-tiny"], "undertone-tiny"),
         (["--dtype", "float16"], "float16 loses small gradients"),

@@ -23,6 +23,7 @@ from undertone.training.alignment import (
     Weights,
     contrast,
     distillation,
+    note_loss,
     open_heads,
     save_heads,
     vocabulary,
@@ -31,7 +32,7 @@ from undertone.training.alignment import (
 from undertone.training.batches import Mixture
 from undertone.training.loop import Schedule, train
 from undertone.training.objectives import Sizes
-from undertone.training.tasks import VERSIONS, Drill, Exercise, Wording, draw, suits
+from undertone.training.tasks import SEMANTIC, VERSIONS, Drill, Exercise, Wording, draw, suits
 from undertone.training.teacher import Question, Teacher
 
 WORDING = Wording("repeat the words", "how does the speaker sound")
@@ -132,6 +133,40 @@ def test_what_the_teacher_reads_and_what_it_must_say(utterance: Make) -> None:
     assert questions["naming"] == Question(Prompt(text=row.text, note=told, system="how does the speaker feel"), "sad")
     assert Exercise(row, "reply").question(WORDING, False) == Question(Prompt(text=row.text))
     assert set(VERSIONS["v1"]) < set(VERSIONS["v2"]) < set(VERSIONS["v3"])
+
+
+def test_a_written_note_stands_beside_the_audio_for_both(utterance: Make) -> None:
+    """And has nothing to do with the voice, yet is always the same for a clip."""
+    rows = [utterance(i, text="where is the cat", attributes={"age": "child"}) for i in range(40)]
+    written = [Exercise(row, "noted").written for row in rows]
+    assert written == [Exercise(row, "noted").written for row in rows]
+    assert 0 < sum("child" in note for note in written) < 30
+    assert Exercise(rows[0], "reply").written == ""
+    assert Exercise(rows[3], "noted").question(WORDING, False) == Question(Prompt(text="where is the cat", note=written[3]))
+    assert set(SEMANTIC) == {"reply", "recognition", "noted"}
+
+
+def test_the_notes_tokens_should_lie_where_the_written_ones_lie(model: FrozenLLM) -> None:
+    table = model.module.get_input_embeddings().weight
+    ids = torch.tensor(model.reply_ids("(the speaker is a child)"))
+    right, wrong = table[ids].float()[None], table[ids.flip(0)].float()[None]
+    losses = note_loss(10 * torch.cat([right, wrong]), [ids, ids], table)
+    assert losses[0] < 0.01 < 1 < losses[1]
+    assert note_loss(right[:, :2], [ids], table).isfinite().all(), "a longer note is cut"
+
+
+def test_only_the_note_learns_where_only_it_should(utterance: Make, tmp_path: Path) -> None:
+    model = FrozenLLM.fresh(LANGUAGE_MODEL, "conformer", {"dropout": 0.0})
+    before = model.token_count(120)
+    model.front.with_note(5)
+    assert model.token_count(120) == before + 5
+    encode = encoder(model, tmp_path, rows := [utterance(0, text="where is the cat")])
+    objective = Alignment(model, Weights(cross_entropy=1.0, note=0.5), 2.0, list(encode.classes), "note")
+    objective(*encode([Exercise(rows[0], "reply")]), Sizes(1, 1)).loss.backward()
+    reached = {name for name, value in model.front.named_parameters() if value.grad is not None}
+    assert reached == {name for name, _ in model.front.named_parameters() if name.startswith("projector.note.")} != set()
+    with pytest.raises(ValueError, match="no tokens for a note"):
+        Alignment(FrozenLLM.tiny(), Weights(note=1.0), 2.0, [])
 
 
 def test_a_clip_is_asked_what_suits_it(utterance: Make) -> None:

@@ -46,6 +46,13 @@ class Front(nn.Module):
         """Tokens of a clip of `frames`."""
         return self.projector.count(self.encoder.count(frames))
 
+    def with_note(self, tokens: int) -> None:
+        """From now on `tokens` tokens made of the whole clip stand before those of its words; their weights are fresh."""
+        old = self.projector
+        made = Projector(self.encoder.width, old.out.out_features, self.encoder.milliseconds, **{**old.settings, "note_tokens": tokens})
+        made.load_state_dict(old.state_dict(), strict=False)
+        self.projector = made.to(old.out.weight.device)
+
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States (state, width) and tokens (token, llm_width) of all clips in a row, from their `frames` (frame, bins) in a row."""
         counts = lengths.tolist()

@@ -16,6 +16,9 @@ Pooling = Literal["convolution", "attention"]
 class Projector(nn.Module):
     """States (clip, state, width) of `milliseconds` each → tokens (clip, token, llm_width); `settings` rebuild it without its weights.
 
+    With `note_tokens`, so many tokens stand before them that are made of the clip as a whole, mean and spread of its states: a note on
+    the speaker in the language model's own space, where a written one would stand [O].
+
     `scale`: the root mean square of the language model's embedding table, so that a fresh projector speaks as loud as words do.
     """
 
@@ -29,25 +32,29 @@ class Projector(nn.Module):
         heads: int = 4,
         pooling: Pooling = "convolution",
         dropout: float = 0.1,
+        note_tokens: int = 0,
     ) -> None:
         super().__init__()
         self.settings: Mapping[str, Any] = {
-            "hidden": hidden, "layers": layers, "heads": heads, "pooling": pooling, "dropout": dropout,
+            "hidden": hidden, "layers": layers, "heads": heads, "pooling": pooling, "dropout": dropout, "note_tokens": note_tokens,
         }  # fmt: skip
+        self.note_tokens, self._llm_width = note_tokens, llm_width
         self.stride = TOKEN // milliseconds
         self.pool: nn.Module = nn.Conv1d(width, hidden, self.stride, self.stride) if pooling == "convolution" else _Pool(width, hidden)
         self.layers = nn.ModuleList(_Layer(hidden, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, llm_width)
+        self.note = _note(2 * width, hidden, note_tokens * llm_width) if note_tokens else None
         self.register_buffer("scale", torch.tensor(1.0))
 
     def count(self, states: int) -> int:
         """How many tokens a clip of so many states becomes."""
-        return -(-states // self.stride)
+        return self.note_tokens - (-states // self.stride)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Tokens (clip, token, llm_width); `lengths` (clip,) counts each clip's states, what lies behind them is not looked at."""
         there = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
+        whole = _pooled(states, there) if self.note is not None else None
         states = nn.functional.pad(states * there[..., None], (0, 0, 0, -states.shape[1] % self.stride))
         if isinstance(self.pool, _Pool):
             inside = nn.functional.pad(there, (0, states.shape[1] - there.shape[1])).reshape(len(states), -1, self.stride)
@@ -59,7 +66,24 @@ class Projector(nn.Module):
         turn = _rotation(x.shape[1], self.layers[0].width, x.device) if len(self.layers) else None  # type: ignore[arg-type]
         for layer in self.layers:
             x = layer(x, mask, turn)
-        return self.out(self.norm(x)) * self.scale  # type: ignore[no-any-return]
+        words = self.out(self.norm(x)) * self.scale
+        if self.note is None:
+            return words  # type: ignore[no-any-return]
+        note = self.note(whole).reshape(len(words), self.note_tokens, self._llm_width) * self.scale
+        return torch.cat([note.to(words.dtype), words], dim=1)
+
+
+def _note(width: int, hidden: int, out: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, out))
+
+
+def _pooled(states: Tensor, there: Tensor) -> Tensor:
+    """(clip, 2 · width) float32 mean and spread of the `states` that are `there` (clip, state)."""
+    weights = there[..., None].float()
+    count = weights.sum(1).clamp(min=1)
+    mean = (states.float() * weights).sum(1) / count
+    spread = ((states.float() - mean[:, None]).square() * weights).sum(1) / count
+    return torch.cat([mean, (spread + 1e-6).sqrt()], dim=-1)
 
 
 class _Pool(nn.Module):

@@ -44,7 +44,7 @@ def align(chosen: settings.Align) -> Path:
     encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)
 
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
-    objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.frozen_encoder).to(model.device)
+    objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains).to(model.device)
     drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), shares, chosen.seed)
     plan = schedule(chosen, len(rows))
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))

@@ -21,16 +21,19 @@ from undertone.speech.augment import Augment, Draw
 from undertone.speech.folder import Data
 from undertone.speech.speakers import Scale, scales
 from undertone.training.frames import Frames
-from undertone.training.tasks import VERSIONS, Exercise, TaskName, draw, suits
+from undertone.training.tasks import SEMANTIC, VERSIONS, Exercise, TaskName, draw, suits
 
 
 def open_pupil(chosen: settings.Align) -> FrozenLLM:
     """The model to go on from, or a fresh one."""
     if not chosen.model:
-        projector = chosen.projector.model_dump()
+        projector = chosen.projector.model_dump() | {"note_tokens": chosen.note_tokens}
         return open_student(chosen.language_model, chosen.encoder, projector, chosen.device, chosen.dtype, chosen.seed)
     model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
     assert isinstance(model, FrozenLLM)
+    if chosen.note_tokens and chosen.note_tokens != model.front.projector.note_tokens:
+        torch.manual_seed(chosen.seed)
+        model.front.with_note(chosen.note_tokens)
     own, usual = model.language_model.name, settings.Align.model_fields["language_model"].default
     if chosen.language_model not in (own, usual):
         raise ValueError(f"language_model: {chosen.model} belongs to {own}, not to {chosen.language_model}; leave language_model out")
@@ -83,7 +86,7 @@ def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:
 
 def asked(chosen: settings.Align) -> dict[TaskName, float]:
     """The shares of the tasks that stage and version have."""
-    tasks = VERSIONS[chosen.version] if chosen.stage == "style" else VERSIONS["v1"]
+    tasks = VERSIONS[chosen.version] if chosen.stage == "style" else SEMANTIC
     shares: dict[TaskName, float] = {task: getattr(chosen.tasks, task) for task in tasks}
     if not any(shares.values()):
         raise ValueError(f"tasks: none of {', '.join(tasks)} has a share; stage {chosen.stage}, version {chosen.version} has no other")

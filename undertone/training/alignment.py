@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undertone.attributes import ATTRIBUTES
+from undertone.attributes import ATTRIBUTES, note
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.records import Utterance
@@ -48,6 +48,18 @@ def word_loss(scores: Tensor, lengths: Tensor, targets: Sequence[Tensor]) -> Ten
     return losses.masked_fill(counts == 0, 0) / counts.clamp(min=1)
 
 
+def note_loss(tokens: Tensor, notes: Sequence[Tensor], table: Tensor, sharpness: float = 8.0) -> Tensor:
+    """(clip,) cross-entropy per token between `tokens` (clip, place, width) and those of the written notes, scored against the language
+    model's own embedding `table`: what the voice says should lie where its note would lie [O]. A note longer than its places is cut."""
+    directions = F.normalize(table.detach().float(), dim=-1)
+    losses = []
+    for made, ids in zip(tokens, notes, strict=True):
+        count = min(len(ids), len(made))
+        scores = sharpness * made[:count] @ directions.T
+        losses.append(F.cross_entropy(scores, ids[:count].to(scores.device), reduction="sum") / max(1, count))
+    return torch.stack(losses)
+
+
 class Weights(NamedTuple):
     """How much each objective counts; 0 leaves it out."""
 
@@ -56,6 +68,7 @@ class Weights(NamedTuple):
     contrast: float = 0.0
     ctc: float = 0.0
     style: float = 0.0
+    note: float = 0.0
 
 
 class Parts(NamedTuple):
@@ -67,6 +80,7 @@ class Parts(NamedTuple):
     contrast: Tensor
     ctc: Tensor
     style: Tensor
+    note: Tensor
     style_right: Tensor
     style_asked: Tensor
 
@@ -122,11 +136,13 @@ def open_heads(model: FrozenLLM, folder: Path) -> Styles:
 
 
 class Lesson(NamedTuple):
-    """An encoded part of a batch: what is taught, the true classes (clip, attribute), and each clip's words as CTC classes."""
+    """An encoded part of a batch: what is taught, the true classes (clip, attribute), each clip's words as CTC classes, and the tokens of
+    its speaker note."""
 
     taught: Taught
     truth: Tensor
     words: tuple[Tensor, ...]
+    notes: tuple[Tensor, ...]
 
 
 class Alignment(Objective):
@@ -135,24 +151,35 @@ class Alignment(Objective):
     parts = Parts._fields
 
     def __init__(
-        self, model: FrozenLLM, weights: Weights, temperature: float, vocabulary: Sequence[int], frozen_encoder: bool = False
+        self,
+        model: FrozenLLM,
+        weights: Weights,
+        temperature: float,
+        vocabulary: Sequence[int],
+        trains: Literal["front", "projector", "note"] = "front",
     ) -> None:
         super().__init__()
         self.front = model.front
         for name, value in self.front.named_parameters():
             # Whisper's positions are sinusoids; what tells the prosody is new even where the encoder stays.
-            open_ear = not frozen_encoder or name.startswith("encoder.told.")
-            value.requires_grad_(not name.startswith("encoder.") or (open_ear and "embed_positions" not in name))
-        self._frozen_encoder = frozen_encoder
+            open_ear = trains == "front" and "embed_positions" not in name
+            heard = name.startswith("encoder.told.") or (open_ear if name.startswith("encoder.") else trains != "note")
+            value.requires_grad_(heard or name.startswith("projector.note."))
+        if not any(value.requires_grad for value in self.front.parameters()):
+            raise ValueError("trains: there is no note to train; set note_tokens above 0")
+        self._learner = {"front": self.front, "projector": self.front.projector, "note": self.front.projector.note or self.front}[trains]
         self.weights, self.temperature = weights, temperature
         self.styles = Styles(model) if weights.style else None
         # The words' classes are the language model's tokens, of which only those are scored that occur.
         self.words = nn.Linear(model.front.encoder.width, 1 + len(vocabulary)) if weights.ctc else None
+        self._note_tokens = model.front.projector.note_tokens
+        if weights.note and not self._note_tokens:
+            raise ValueError("objectives.note: the model has no tokens for a note; set note_tokens above 0")
         self._model = [model]  # in a list, so that its modules are not registered twice
 
     @property
     def learner(self) -> nn.Module:
-        return self.front.projector if self._frozen_encoder else self.front
+        return self._learner  # type: ignore[return-value]
 
     def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
         """What is trained on, weighted, then each part per token or per clip."""
@@ -164,7 +191,7 @@ class Alignment(Objective):
 
     def forward(self, lesson: Lesson, sizes: Sizes) -> Parts:
         """The parts of a part of a batch, each divided by the whole batch's sizes."""
-        model, (taught, truth, words), weights = self._model[0], lesson, self.weights
+        model, (taught, truth, words, notes), weights = self._model[0], lesson, self.weights
         heard, tokens, clips = model.hear(taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
         counts = model.audio_mask(taught.batch).sum(-1)
         zero = heard.tokens.new_zeros((), dtype=torch.float32)
@@ -189,6 +216,10 @@ class Alignment(Objective):
             pooled = torch.stack([part.mean(0) for part in torch.split(heard.tokens.float(), counts.tolist())])
             loss, found["style_right"], found["style_asked"] = self.styles(pooled, truth)
             found["style"] = loss / clips
+        if weights.note:
+            spoken_note = torch.stack([part[: self._note_tokens] for part in torch.split(heard.tokens.float(), counts.tolist())])
+            table = model.module.get_input_embeddings().weight  # type: ignore[operator]
+            found["note"] = note_loss(spoken_note, notes, table).sum() / clips
         total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
         return Parts(**(found | {"loss": total}))
 
@@ -208,12 +239,12 @@ class AlignmentEncoder(NamedTuple):
         frames = [self.frames(one.row) for one in rows]
         # Places for as many tokens as each clip becomes; what they hold is made in training.
         empty = [torch.zeros(self.model.token_count(len(clip)), 0) for clip in frames]
-        prompts = [Prompt(audio=place, system=one.system(self.wording)) for place, one in zip(empty, rows, strict=True)]
+        prompts = [Prompt(audio=place, system=one.system(self.wording), note=one.written) for place, one in zip(empty, rows, strict=True)]
         lessons = [self.teacher[one.question(self.wording, self.noted)] for one in rows]
         taught = teach(self.model, prompts, lessons)
         lengths = torch.tensor([len(clip) for clip in frames])
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
-        return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows))),)
+        return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         """Reply tokens and clips."""
@@ -223,6 +254,9 @@ class AlignmentEncoder(NamedTuple):
         known = [[row.names.index(one.row.attributes[row.name]) if row.name in one.row.attributes else -1 for row in ATTRIBUTES.values()]
                  for one in rows]  # fmt: skip
         return torch.tensor(known, device=self.model.device)
+
+    def _note(self, exercise: Exercise) -> Tensor:
+        return torch.tensor(self.model.reply_ids(note(exercise.row.attributes)), dtype=torch.long)
 
     def _words(self, exercise: Exercise) -> Tensor:
         ids = self.model.reply_ids(f" {exercise.row.text}") if exercise.row.text else []

@@ -11,7 +11,7 @@ from undertone.audio import Wave
 from undertone.records import Utterance
 
 KEPT = 2 << 30
-"""Bytes of frames that are kept; of what is more, frames are made anew each time."""
+"""Bytes of frames that are kept, in float16; of what is more, frames are made anew each time."""
 
 
 class Frames:
@@ -36,13 +36,13 @@ class Frames:
     def plain(self, row: Utterance) -> Tensor:
         """As recorded."""
         if row.id not in self._kept:
-            made = torch.from_numpy(self._front_end(self._wave(row)))
+            made = torch.from_numpy(self._front_end(self._wave(row))).half()
             if self._room >= made.nbytes:
                 self._room -= made.nbytes
                 self._kept[row.id] = made
         else:
             made = self._kept[row.id]
-        return torch.from_numpy(self.adjust(row, made.numpy()))
+        return torch.from_numpy(self.adjust(row, made.float().numpy()))
 
     def changed(self, row: Utterance) -> Tensor:
         """Changed in so many of the calls as `share` says, where the clip is for training."""

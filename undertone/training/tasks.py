@@ -9,7 +9,10 @@ from undertone.models.base import Prompt
 from undertone.records import Utterance
 from undertone.training.teacher import Question
 
-TaskName = Literal["reply", "recognition", "captioning", "naming"]
+TaskName = Literal["reply", "recognition", "captioning", "naming", "noted"]
+
+SEMANTIC: tuple[TaskName, ...] = ("reply", "recognition", "noted")
+"""Tasks of the semantic stage: the words, and the words beside a written note, which has nothing to do with the voice [O]."""
 
 VERSIONS: Mapping[str, tuple[TaskName, ...]] = {
     "v1": ("reply", "recognition"),
@@ -37,12 +40,19 @@ class Exercise(NamedTuple):
         """The system prompt, the same for student and teacher."""
         if self.task == "naming":
             return ATTRIBUTES[self.attribute].question
-        return {"reply": "", "recognition": wording.recognition, "captioning": wording.captioning}[self.task]
+        return {"recognition": wording.recognition, "captioning": wording.captioning}.get(self.task, "")
+
+    @property
+    def written(self) -> str:
+        """The note that stands in writing beside the audio, of a noted task: anybody's, but always the same for a clip."""
+        rng = random.Random(self.row.id)
+        return note({row.name: rng.choice(row.names) for row in ATTRIBUTES.values() if rng.random() < 0.8}) if self.task == "noted" else ""
 
     def question(self, wording: Wording, noted: bool) -> Question:
         """What the teacher reads: the words, and what is known of the speaker as a note (`noted`). Words and values are forced on it where
         they are known; replies and captions are its own."""
-        told = note(self.row.attributes) if (noted and self.task == "reply") or self.task in ("captioning", "naming") else ""
+        heard = (noted and self.task == "reply") or self.task in ("captioning", "naming")
+        told = note(self.row.attributes) if heard else self.written
         forced = {"recognition": self.row.text, "naming": self.row.attributes.get(self.attribute, "")}.get(self.task, "")
         return Question(Prompt(text=self.row.text, system=self.system(wording), note=told), forced)
 
