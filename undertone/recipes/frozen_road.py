@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
@@ -36,7 +37,13 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
     trained = methods(name)
     say(f"aligning {', '.join(trained)}")
     # On the frozen road, too, what is trained whole learns its topics by heart (docs/log.md): only the note's tokens learn here.
-    small = {"note_tokens": NOTE, "trains": "note", "learning_rate": 2e-3, "steps": size.aligned, "check_every": max(1, size.aligned // 4)}
+    small: dict[str, Any] = {
+        "note_tokens": NOTE,
+        "trains": "note",
+        "learning_rate": 2e-3,
+        "steps": size.aligned,
+        "check_every": max(1, size.aligned // 4),
+    }
     teach = partial(settings.Align, data=data, model=EARS, objectives=settings.Objectives(ctc=0.0, note=1.0), seed=seed, **small)
     side_by_side(
         Stage(align, teach(out=folder / "align" / method, name=method).model_copy(update=change)) for method, change in trained.items()
