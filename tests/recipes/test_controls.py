@@ -13,6 +13,7 @@ from undertone.models.base import Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.recipes.asking import prompting, questions, swapped
 from undertone.recipes.opening import Corridor
+from undertone.recipes.sounds import Sounds
 from undertone.records import Utterance
 from undertone.run import Journal
 from undertone.settings import Evaluate
@@ -63,7 +64,8 @@ def corridor(tmp_path: Path) -> Corridor:
     waves = {row.id: np.random.default_rng(i).standard_normal(4000).astype(np.float32) for i, row in enumerate(some)}
     store = FeatureStore(tmp_path, model)
     store.fill(some, lambda row: 0.1 * waves[row.id])
-    return Corridor(model, Data(tmp_path, some, ()), store, Journal(tmp_path / "rejected.jsonl"), False, True)
+    data = Data(tmp_path, some, ())
+    return Corridor(model, data, store, Journal(tmp_path / "rejected.jsonl"), False, True, Sounds(data, model))
 
 
 def prompts(corridor: Corridor, **chosen: object) -> dict[str, Prompt]:
