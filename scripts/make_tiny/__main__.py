@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=tiny.WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=80_000)
-    parser.add_argument("--steps", type=int, nargs=4, default=(4000, 6500, 4500, 6000), metavar=("TEXT", "TOWER", "SPEECH", "EARS"))
+    parser.add_argument("--steps", type=int, nargs=4, default=(4000, 6500, 4500, 12000), metavar=("TEXT", "TOWER", "SPEECH", "EARS"))
     parser.add_argument("--only", choices=["ears"], help="make only the ears of the frozen language model in OUT")
     parser.add_argument("--batch", type=int, default=16, help="speech clips a step and process")
     given = parser.parse_args()

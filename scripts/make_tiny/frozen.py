@@ -1,7 +1,8 @@
 """Step 4: ears for the frozen language model of step 1: the semantic stage of the second road (`undertone align`), in every voice.
 
 First the words alone (CTC on the encoder) and the voice (auxiliary heads), then what the language model says to the words: it is not
-touched, so this is the projector that it understands.
+touched, so this is the projector that it understands. Last, and longest, what it says to the words beside a written note: where the style
+stage will put the voice, the words must be understood already.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ from undertone.training.teacher import Teacher
 
 HEAR = Weights(cross_entropy=0.0, ctc=1.0, style=0.3)
 UNDERSTAND = Weights(cross_entropy=1.0, ctc=0.3, style=0.3)
-TASKS: dict[TaskName, float] = {"reply": 0.35, "recognition": 0.3, "noted": 0.35}
+WORDS: dict[TaskName, float] = {"reply": 0.6, "recognition": 0.4}
+NOTES: dict[TaskName, float] = {"reply": 0.2, "recognition": 0.2, "noted": 0.6}
 WORDING = Wording(tiny.REPEAT, tiny.DESCRIBE)
 
 
@@ -52,19 +54,17 @@ class Alike:
 def main(
     queries: Sequence[Query], pool: Pool, held: tuple[Sequence[Query], Pool], work: Path, out: Path, seed: int, steps: int, batch: int
 ) -> None:
-    """Train and save to `out`; `held`: queries and clips that choose the checkpoint; a third of `steps` goes to hearing alone."""
-    number = getattr(torch, choose_dtype("", "cpu"))
-    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, "conformer", {"dropout": 0.0}, "cpu", number, seed)
-    choose_attention(model, "cpu", number)
+    """Train and save to `out`; `held`: queries and clips that choose the checkpoint; half of `steps` stand beside written notes."""
+    exact = getattr(torch, choose_dtype("", "cpu"))
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, "conformer", {"dropout": 0.0}, "cpu", exact, seed)
+    choose_attention(model, "cpu", exact)
     asked, dev = held
     rows = [utterance(i, clip, queries) for i, clip in enumerate(pool.clips)]
     chosen = [utterance(-1 - i, clip, asked) for i, clip in enumerate(dev.clips[:300])]
-    drill = Drill(Alike(pool, rows, seed), TASKS, seed)
-    checked = Drill(_Given(chosen), TASKS, seed).batch(0, len(chosen))
     if rank():
         wait()
     teacher = Teacher(work / "teacher", model, k=1, max_new_tokens=24)
-    teacher.fill(Exercise(row, task).question(WORDING, False) for row in [*rows, *chosen] for task in TASKS)
+    teacher.fill(Exercise(row, task).question(WORDING, False) for row in [*rows, *chosen] for task in NOTES)
     if not rank():
         wait()
 
@@ -76,8 +76,14 @@ def main(
     classes = vocabulary(model, [query.text for query in queries])
     encode = AlignmentEncoder(model, teacher, frames, WORDING, False, classes)
     objective = Alignment(model, HEAR, 1.0, list(classes))
-    for name, weights, count in (("hear", HEAR, steps // 3), ("understand", UNDERSTAND, steps - steps // 3)):
+    hear, understand = steps // 6, steps // 3
+    stages = (
+        ("hear", HEAR, WORDS, hear), ("understand", UNDERSTAND, WORDS, understand), ("notes", UNDERSTAND, NOTES, steps - hear - understand),
+    )  # fmt: skip
+    for name, weights, tasks, count in stages:
         objective.weights = weights
+        drill = Drill(Alike(pool, rows, seed), tasks, seed)
+        checked = Drill(_Given(chosen), tasks, seed).batch(0, len(chosen))
         plan = Schedule(count, batch * processes(), 1, 1e-3, 0.05, 0.01, 1.0, 250)
 
         def log(values: dict[str, float], step: int, name: str = name) -> None:
