@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
 from undertone.reporting.controls import Control, controls, own
+from undertone.reporting.diagnosis import diagnoses
 from undertone.reporting.estimates import RUNS, UNTRAINED, WALK, Estimate, Estimates, Key, before, label, overlap, runs
 from undertone.reporting.numbers import count, duration, interval, percent, shown, size
 from undertone.reporting.tables import of_replies
@@ -44,7 +45,8 @@ def findings(table: Estimates) -> list[Finding]:
         _controls(table, after),
         _cost(table, after),
     ]
-    return [one for one in [*said, _unscored(table)] if one is not None]
+    missing = [Finding(f"Missing: {what}", text, True) for what, text in diagnoses(table, after or "")]
+    return [one for one in [*said[:-1], *missing, said[-1], _unscored(table)] if one is not None]
 
 
 def changes(table: Estimates) -> list[Change]:
