@@ -96,6 +96,15 @@ def test_every_encoder_gives_a_token_each_80_ms_however_clips_are_padded(encoder
         torch.testing.assert_close(heard, alone, rtol=1e-3, atol=2e-4)
 
 
+def test_training_changes_nothing_but_parameters(encoder: str) -> None:
+    """What a checkpoint of parameters does not hold must not move: batch norms keep the statistics they came with."""
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, encoder, {"hidden": 32, "heads": 2})
+    before = {name: value.clone() for name, value in model.front.named_buffers()}
+    model.front.train()
+    model.listen(model.encode([Prompt(audio=wave(1.0)), Prompt(audio=wave(0.7, 1))]))
+    assert all(value.equal(before[name]) for name, value in model.front.named_buffers())
+
+
 @torch.inference_mode()
 def test_a_saved_model_holds_no_language_model_and_hears_the_same(encoder: str, tmp_path: Path) -> None:
     model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, encoder, {"hidden": 32, "heads": 2, "pooling": "attention"})

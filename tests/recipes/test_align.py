@@ -12,6 +12,7 @@ from undertone import settings
 from undertone.cli import main
 from undertone.models import open_model
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.recipes.adapters import as_trained
 from undertone.recipes.align import align
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.pupils import noted
@@ -53,6 +54,15 @@ def test_the_language_model_is_the_same_before_and_after(aligned: Path) -> None:
     model = open_model(str(aligned))
     assert isinstance(model, FrozenLLM)
     assert scores(aligned.parent)["cost", "trainable_parameters", "all"].value == sum(value.numel() for value in model.front.parameters())
+
+
+def test_it_is_asked_as_it_was_aligned(data: Path, tmp_path: Path) -> None:
+    words = {"prosody": True, "per_speaker": True, "recognition": "say it again", "steps": 1, "check_every": 1}
+    model = align(chosen(data, tmp_path / "aligned", **words))
+    found = as_trained(settings.Recognize(model=str(model)))
+    assert (found.per_speaker, found.recognition) == (True, "say it again")
+    assert as_trained(settings.Evaluate(model=str(model))).per_speaker
+    assert as_trained(settings.Recognize(model="undertone-tiny-ears")) == settings.Recognize(model="undertone-tiny-ears")
 
 
 def test_it_is_asked_like_any_other_model(data: Path, aligned: Path, tmp_path: Path) -> None:

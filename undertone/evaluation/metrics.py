@@ -77,7 +77,9 @@ def rouge_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: 
     for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
         found = rouge([row.reply.text for row in members], [row.utterance.reply or "" for row in members])
         for metric, values in (("rouge_1", found.rouge1), ("rouge_l", found.rouge_l)):
-            yield _row(score, suite, metric, group, clustered_mean(values, _clusters(members), resamples, seed, RATE))
+            known = [(value, cluster) for value, cluster in zip(values, _clusters(members), strict=True) if value is not None]
+            mean = clustered_mean([value for value, _ in known], [cluster for _, cluster in known], resamples, seed, RATE)
+            yield _row(score, suite, metric, group, mean, unscored=len(members) - len(known))
 
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:

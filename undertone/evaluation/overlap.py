@@ -12,10 +12,11 @@ from undertone.text import normalise
 
 
 class Rouge(NamedTuple):
-    """F-measures of each reply against its reference: of the words they share (ROUGE-1), and of their longest common subsequence."""
+    """F-measures of each reply against its reference: of the words they share (ROUGE-1), and of their longest common subsequence; None:
+    unscored, the reference has no word that ROUGE knows."""
 
-    rouge1: list[float]
-    rouge_l: list[float]
+    rouge1: list[float | None]
+    rouge_l: list[float | None]
 
 
 class Likeness(NamedTuple):
@@ -35,16 +36,14 @@ class WordErrors(NamedTuple):
 def rouge(replies: Sequence[str], references: Sequence[str]) -> Rouge:
     """ROUGE-1 and ROUGE-L (Lin 2004) as rouge-score counts them: lower case, without stemming [O], the papers do not say.
 
-    Its tokeniser knows a–z and 0–9 only, so other scripts cannot be scored; an empty reply has 0. ValueError names a reference in which
-    it finds no word.
+    Its tokeniser knows a–z and 0–9 only, so references in other scripts are unscored; an empty reply has 0.
     """
     scorer = _library("rouge_score.rouge_scorer").RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
     tokenise = _library("rouge_score.tokenize").tokenize
-    for place, reference in enumerate(references):
-        if not tokenise(reference, None):
-            raise ValueError(f"reference {place} ({reference!r}) has no word that ROUGE knows (a-z, 0-9): leave the row out")
-    found = [scorer.score(reference, reply) for reply, reference in zip(replies, references, strict=True)]
-    return Rouge([float(row["rouge1"].fmeasure) for row in found], [float(row["rougeL"].fmeasure) for row in found])
+    pairs = zip(replies, references, strict=True)
+    found = [scorer.score(reference, reply) if tokenise(reference, None) else None for reply, reference in pairs]
+    one, longest = ([float(row[name].fmeasure) if row else None for row in found] for name in ("rouge1", "rougeL"))
+    return Rouge(one, longest)
 
 
 def bert_score(

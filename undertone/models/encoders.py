@@ -6,7 +6,7 @@ An encoder turns what its front end makes of a wave (`frames`) into states of `m
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -154,6 +154,15 @@ class Pretrained(SpeechEncoder):
         self.width = module.config.hidden_size  # type: ignore[union-attr,assignment]
         self.sample_rate = extractor.sampling_rate
 
+    def train(self, mode: bool = True) -> Self:
+        """As every module; but batch norms keep the statistics they came with: those of a few clips would be worse, and no checkpoint of
+        trainable weights holds them."""
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.eval()
+        return self
+
     @property
     def layers(self) -> nn.ModuleList:
         return self.module.encoder.layers if hasattr(self.module, "encoder") else self.module.layers  # type: ignore[union-attr,return-value]
@@ -247,17 +256,17 @@ def open_encoder(name: str, weights: bool = True) -> SpeechEncoder:
     return kind(module.encoder if kind is Whisper else module, AutoFeatureExtractor.from_pretrained(name))
 
 
-def rebuild(settings: Mapping[str, Any], folder: Path) -> SpeechEncoder:
-    """The encoder that was saved with `settings`, still without its weights; its feature extractor lies in `folder`."""
+def rebuild(settings: Mapping[str, Any], checkpoint: str) -> SpeechEncoder:
+    """The encoder that was saved with `settings`, still without its weights; its feature extractor lies in `checkpoint`."""
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
     kind = settings["model_type"]
     if kind == CONFORMER:
         return Conformer(**{name: value for name, value in settings.items() if name != "model_type"})
     if kind not in KINDS:
-        raise ValueError(f"{folder}: no speech encoder of type {kind!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
+        raise ValueError(f"{checkpoint}: no speech encoder of type {kind!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
     module = AutoModel.from_config(AutoConfig.for_model(**settings))
-    return KINDS[kind](module.encoder if KINDS[kind] is Whisper else module, AutoFeatureExtractor.from_pretrained(folder))
+    return KINDS[kind](module.encoder if KINDS[kind] is Whisper else module, AutoFeatureExtractor.from_pretrained(checkpoint))
 
 
 def _mask(lengths: Tensor, width: int) -> Tensor:

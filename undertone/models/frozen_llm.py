@@ -127,7 +127,7 @@ class FrozenLLM(SpeechLM):
                 f"model {checkpoint}: trained for a language model {asked.name} of SHA-256 {asked.sha256[:12]}…, the one there is "
                 f"{found.sha256[:12]}…; put the right weights there, or align anew (undertone align --language-model {asked.name})"
             )
-        ear = rebuild(table["encoder"], folder)
+        ear = rebuild(table["encoder"], str(checkpoint))
         width = module.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
         front = Front(ear, Projector(ear.width, width, ear.milliseconds, **table["projector"]))
         try:

@@ -63,7 +63,7 @@ class Projector(nn.Module):
             x = self.pool(states.transpose(1, 2)).transpose(1, 2)
         counts = -(-lengths // self.stride)
         mask = (torch.arange(x.shape[1], device=x.device) < counts[:, None])[:, None, None]
-        turn = _rotation(x.shape[1], self.layers[0].width, x.device) if len(self.layers) else None  # type: ignore[arg-type]
+        turn = _rotation(x.shape[1], self.layers[0].width, x.device)  # type: ignore[arg-type]
         for layer in self.layers:
             x = layer(x, mask, turn)
         words = self.out(self.norm(x)) * self.scale

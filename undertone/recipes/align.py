@@ -9,6 +9,7 @@ from pathlib import Path
 from undertone import settings
 from undertone.models.digest import module_digest
 from undertone.progress import bar
+from undertone.recipes.adapters import remember
 from undertone.recipes.finetune import schedule, tensorboard
 from undertone.recipes.opening import begin, kept_in, read_data
 from undertone.recipes.pupils import asked, class_room, open_pupil
@@ -55,6 +56,7 @@ def align(chosen: settings.Align) -> Path:
     trained = sum(value.numel() for value in model.front.parameters() if value.requires_grad)
     if together.is_main_process:
         model.save(folder)
+        remember(chosen, folder)
         if objective.styles is not None:
             save_heads(objective.styles, folder)
         scores = [

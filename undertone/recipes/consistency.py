@@ -26,7 +26,7 @@ class Apart(NamedTuple):
     """How far a reply to speech is from the reply to the words and the true note: ROUGE-L of the two, KL per token (nats), and how much
     nearer the spoken prompt's representation is to its own note's than to another note's (difference of cosines)."""
 
-    rouge_l: float
+    rouge_l: float | None
     kl: float
     matched: float
 
@@ -44,10 +44,10 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
     values = [row.attributes[chosen.attribute] for row in rows]
     for group in ("all", *dict.fromkeys(values)):
         kept = [i for i, value in enumerate(values) if group in ("all", value)]
-        speakers = [rows[i].speaker for i in kept]
         for metric, name, within in (("reply_rouge_l", "rouge_l", RATE), ("reply_kl", "kl", None), ("matched", "matched", None)):
-            mean = clustered_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
-            yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high)
+            known = [(value, rows[i].speaker) for i in kept if (value := getattr(found[i], name)) is not None]
+            mean = clustered_mean([one for one, _ in known], [speaker for _, speaker in known], chosen.bootstrap, chosen.seed, within)
+            yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - len(known))
 
 
 @torch.inference_mode()

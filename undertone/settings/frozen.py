@@ -129,6 +129,13 @@ class Align(Training):
     seed: int = 0
     """draws weights, batches and tasks"""
 
+    @model_validator(mode="after")
+    def _nothing_in_vain(self) -> Self:
+        for name in ("system", "family", "features"):
+            if getattr(self, name):
+                raise ValueError(f"{name}: alignment has no use for it; leave it out")
+        return self
+
 
 class Recognize(Model):
     """Ask the model what it hears in a voice: prompted recognition of an attribute, with UA and WA; and a probe, and the words."""
