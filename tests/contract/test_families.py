@@ -7,7 +7,8 @@ import torch
 from undertone.analysis.activations import language_layers, recording
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
-from undertone.models.base import IGNORED, LayerRef, Prompt, SpeechLM
+from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
+from undertone.training.heads import mean_over
 from undertone.training.lora import adapt, adapted_modules
 
 
@@ -38,6 +39,36 @@ def test_padding_changes_no_hidden_state(model: SpeechLM) -> None:
     for row, prompt in zip(both, (short, long), strict=True):
         alone = model.hidden(model.encode([prompt]))[0]
         torch.testing.assert_close(row[-len(alone) :], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_packed_row_equals_its_clips_alone(model: SpeechLM) -> None:
+    """Losses, gradients and the pooled states of the auxiliary head, in float32."""
+    prompts = [Prompt(audio=wave(seconds, i), system="hm" * i) for i, seconds in enumerate((0.7, 3.1, 1.9))]
+    replies = ["to fix the socket turn off the power first", "no", "may i"]
+    adapted = adapt(model, language_layers(model)[1:3], ["q_proj", "v_proj"], rank=2, alpha=4, dropout=0.0, seed=0)
+    trained = [value for value in adapted.parameters() if value.requires_grad]
+    with torch.no_grad():
+        for value in trained:
+            value.normal_(std=0.1)
+
+    def gradients(losses: torch.Tensor) -> list[torch.Tensor]:
+        return list(torch.autograd.grad(losses.sum(), trained))
+
+    def pooled(batch: Batch) -> torch.Tensor:
+        with recording(model) as seen:
+            model.hidden(batch)
+        return mean_over(seen[2], model.audio_mask(batch), batch.packing)
+
+    whole = model.encode(prompts, replies)
+    alone = [model.encode([prompt], [reply]) for prompt, reply in zip(prompts, replies, strict=True)]
+    row = whole.packed()
+    assert row.input_ids.shape == (1, int(whole.attention_mask.sum()))
+    losses, expected = model.token_losses(row), torch.cat([model.token_losses(one) for one in alone])
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(gradients(losses), gradients(expected), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(pooled(row), torch.cat([pooled(one) for one in alone]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model.token_losses(whole), expected, rtol=1e-5, atol=1e-5), "the usual attention is back"
 
 
 def test_text_and_audio_supervise_the_same_tokens(model: SpeechLM) -> None:

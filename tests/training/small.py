@@ -47,6 +47,7 @@ def run(
     hear: Callable[[str], torch.Tensor] = heard,
     rate: float = 1e-3,
     clip: float = 1.0,
+    packed: bool = True,
 ) -> list[Mapping[str, float]]:
     """Train and return what was logged per step. Clips of the dev split are called d0, d1 …"""
     torch.set_num_threads(1)
@@ -64,7 +65,7 @@ def run(
             os.kill(os.getpid(), signal.SIGKILL)
 
     schedule = Schedule(steps, batch, accumulate, rate, 0.1, 0.0, clip, 2)
-    train(objective, Mixture(rows(), 0.25, {}, 0), rows(8, "d"), Encoder(model, hear), schedule, folder, log)
+    train(objective, Mixture(rows(), 0.25, {}, 0), rows(8, "d"), Encoder(model, hear, packed=packed), schedule, folder, log)
     if int(os.environ.get("RANK", 0)) == 0:
         adapted.save_pretrained(folder / "adapter")
     return logged

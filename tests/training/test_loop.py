@@ -62,6 +62,13 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert all(straight[name].equal(again[name]) for name in straight)
 
 
+def test_packed_rows_train_as_padded_ones(tmp_path: Path) -> None:
+    """The fast path changes nothing: step by step the same losses, dev checks among them."""
+    fast, plain = (small.run(tmp_path / name, 5, 12, accumulate=2, dropout=0.0, packed=name == "packed") for name in ("packed", "plain"))
+    assert train_losses(fast) == pytest.approx(train_losses(plain), rel=1e-5)
+    assert dev_losses(fast) == pytest.approx(dev_losses(plain), rel=1e-5)
+
+
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert program(tmp_path / "one", 5, 12, dropout=0.0).returncode == 0
     two = program(tmp_path / "two", 5, 12, dropout=0.0, processes=2)

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from undertone.models.packing import Packing, attending_within
+
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
 
@@ -50,6 +52,8 @@ class Batch:
 
     `input_ids`, `attention_mask`, `labels`: (batch, token); labels are `IGNORED` outside replies. Audio is either `frames`
     (all clips' log-mel frames in a row, with `frame_lengths`) or `heard` (all clips' audio embeddings in a row).
+
+    `packing` is there where all prompts stand in one row, (1, token), without padding.
     """
 
     input_ids: Tensor
@@ -58,6 +62,13 @@ class Batch:
     frames: Tensor | None = None
     frame_lengths: Tensor | None = None
     heard: Tensor | None = None
+    packing: Packing | None = None
+
+    def packed(self) -> Self:
+        """The same prompts in one row."""
+        real = self.attention_mask.bool()
+        ids, mask, labels = (one[real][None] for one in (self.input_ids, self.attention_mask, self.labels))
+        return replace(self, input_ids=ids, attention_mask=mask, labels=labels, packing=Packing.of(real))
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on `device`."""
@@ -66,6 +77,8 @@ class Batch:
     @property
     def position_ids(self) -> Tensor:
         """Positions that do not count padding, (batch, token)."""
+        if self.packing is not None:
+            return self.packing.position
         return (self.attention_mask.cumsum(-1) - 1).clamp(min=0)
 
 
@@ -241,10 +254,11 @@ class SpeechLM(ABC):
 
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states after the final norm, (batch, token, width)."""
-        out = self.text_model(
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=False
-        )
-        return out.last_hidden_state  # type: ignore[no-any-return]
+        how: dict[str, Any] = {"inputs_embeds": self.embed(batch), "position_ids": batch.position_ids, "use_cache": False}
+        if batch.packing is None:
+            return self.text_model(**how, attention_mask=batch.attention_mask).last_hidden_state  # type: ignore[no-any-return]
+        with attending_within(self.text_model):
+            return self.text_model(**how, packing=batch.packing).last_hidden_state  # type: ignore[no-any-return]
 
     def token_losses(self, batch: Batch) -> Tensor:
         """Cross-entropy of every labelled token, in row order; logits are computed at labelled positions only."""

@@ -42,7 +42,7 @@ def align(chosen: settings.Align) -> Path:
         teacher = Teacher(kept_in(chosen, data, run.folder, "teacher"), model, chosen.objectives.candidates, chosen.max_new_tokens)
         lessons = [one.question(wording, tagged) for one in [*every(rows, shares), *dev]]
         teacher.fill(lessons, chosen.batch, bar("the teacher answers"))
-    encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes)
+    encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes, chosen.engine == "packed")
 
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
     objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains).to(model.device)

@@ -43,7 +43,7 @@ def finetune(chosen: settings.Finetune) -> Path:
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
-    encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system)
+    encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system, chosen.engine == "packed")
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))

@@ -157,6 +157,8 @@ class Training(Model):
     """share of the steps that warm up"""
     clip: float = Field(1.0, gt=0)
     """gradient norm at most"""
+    engine: Literal["packed", "plain"] = "packed"
+    """packed: the clips of a batch stand in one row without padding; plain: padded, the slow path that it equals"""
 
     @field_validator("dtype")
     @classmethod

@@ -193,7 +193,7 @@ class Alignment(Objective):
         """The parts of a part of a batch, each divided by the whole batch's sizes."""
         model, (taught, truth, words, notes), weights = self._model[0], lesson, self.weights
         heard, tokens, clips = model.hear(taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
-        counts = model.audio_mask(taught.batch).sum(-1)
+        counts = [model.token_count(n) for n in taught.batch.frame_lengths.tolist()]  # type: ignore[union-attr]
         zero = heard.tokens.new_zeros((), dtype=torch.float32)
         found = dict.fromkeys(Parts._fields, zero)
         if weights.cross_entropy or weights.distillation or weights.contrast:
@@ -204,8 +204,8 @@ class Alignment(Objective):
             if weights.distillation:
                 found["distillation"] = distillation(logits, taught.top, taught.ids, self.temperature).sum() / tokens
             if weights.contrast:
-                first = labelled.int().argmax(-1)
-                spoken = hidden[torch.arange(len(first), device=first.device), first]
+                begins = labelled & ~F.pad(labelled, (1, 0))[:, :-1]
+                spoken = hidden[:, :-1][begins]
                 same = (taught.read[:, None] == taught.read[None]).all(-1)
                 found["contrast"] = contrast(spoken, taught.read, same).sum() / clips
         if self.words is not None:
@@ -213,11 +213,11 @@ class Alignment(Objective):
             scores = nn.utils.rnn.pad_sequence(list(torch.split(self.words(heard.states.float()), lengths.tolist())), batch_first=True)
             found["ctc"] = word_loss(scores, lengths, words).sum() / clips
         if self.styles is not None:
-            pooled = torch.stack([part.mean(0) for part in torch.split(heard.tokens.float(), counts.tolist())])
+            pooled = torch.stack([part.mean(0) for part in torch.split(heard.tokens.float(), counts)])
             loss, found["style_right"], found["style_asked"] = self.styles(pooled, truth)
             found["style"] = loss / clips
         if weights.note:
-            spoken_note = torch.stack([part[: self._note_tokens] for part in torch.split(heard.tokens.float(), counts.tolist())])
+            spoken_note = torch.stack([part[: self._note_tokens] for part in torch.split(heard.tokens.float(), counts)])
             table = model.module.get_input_embeddings().weight  # type: ignore[operator]
             found["note"] = note_loss(spoken_note, notes, table).sum() / clips
         total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
@@ -233,6 +233,7 @@ class AlignmentEncoder(NamedTuple):
     wording: Wording
     noted: bool
     classes: Mapping[int, int]
+    packed: bool = True
 
     def __call__(self, rows: Sequence[Exercise]) -> tuple[Lesson]:
         """The exercises with the teacher's replies."""
@@ -244,6 +245,7 @@ class AlignmentEncoder(NamedTuple):
         taught = teach(self.model, prompts, lessons)
         lengths = torch.tensor([len(clip) for clip in frames])
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
+        batch = batch.packed() if self.packed else batch
         return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:

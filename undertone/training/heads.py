@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from undertone.attributes import ATTRIBUTES, Attribute
+from undertone.models.packing import Packing
 from undertone.records import CONTENT, Utterance
 
 
@@ -65,7 +66,12 @@ class Adch(nn.Module):
         )
 
 
-def mean_over(states: Tensor, where: Tensor) -> Tensor:
-    """(clip, width) float32 mean of `states` (clip, token, width) over the positions in `where` (clip, token)."""
+def mean_over(states: Tensor, where: Tensor, packing: Packing | None = None) -> Tensor:
+    """(clip, width) float32 mean of `states` (clip, token, width) over the positions in `where` (clip, token); of each clip in a row that
+    holds several by its `packing`."""
+    if packing is not None:
+        clip, kept = packing.clip[where[0]], states[0][where[0]].float()
+        counts = torch.bincount(clip, minlength=len(packing.spread)).clamp(min=1)
+        return kept.new_zeros(len(counts), kept.shape[1]).index_add(0, clip, kept) / counts[:, None]
     weights = where.float()[..., None]  # counts above 256 are not exact in bfloat16
     return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)

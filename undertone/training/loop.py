@@ -63,16 +63,18 @@ class Draw(Protocol):
 
 
 class Encoder(NamedTuple):
-    """Utterances → supervised batches, from audio embeddings that were made once (`heard`)."""
+    """Utterances → supervised batches, `packed` or padded, from audio embeddings that were made once (`heard`)."""
 
     model: SpeechLM
     heard: Callable[[str], Tensor]
     system: str = ""
+    packed: bool = True
 
     def __call__(self, rows: Sequence[Utterance]) -> tuple[Batch, Targets]:
         """The clips with their right replies, and the true classes."""
         prompts = [Prompt(audio=self.heard(row.id), system=self.system) for row in rows]
-        return self.model.encode(prompts, [row.reply or "" for row in rows]), targets(rows)
+        batch = self.model.encode(prompts, [row.reply or "" for row in rows])
+        return batch.packed() if self.packed else batch, targets(rows)
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """Labelled tokens and clips with a category, counted without encoding audio: every process knows the whole batch's."""

@@ -87,7 +87,7 @@ class PeFt(Objective):
         if self.adch is None:
             nothing = sft.new_zeros(())
             return Losses(sft, sft, nothing, nothing, nothing, nothing)
-        pooled = mean_over(tapped[0], model.audio_mask(batch))
+        pooled = mean_over(tapped[0], model.audio_mask(batch), batch.packing)
         sums = self.adch(pooled, Targets(truth.category.to(pooled.device), truth.value.to(pooled.device)))
         category, attribute = sums.category / max(1, sizes.clips), sums.attribute / max(1, sizes.clips)
         return Losses(sft + self.weight * (category + attribute), sft, category, attribute, sums.category_right, sums.attribute_right)

@@ -1,0 +1,81 @@
+"""Several prompts in one row, without padding: every linear layer sees real tokens only, and attention stays within each prompt.
+
+Attention is computed on the prompts side by side, padded on the right: under a causal mask no token ever looks at what stands behind it, so
+padding needs no mask of its own, and the row pays for it in attention alone, the least part of a step.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+NAME = "undertone_packed"
+"""What the attention is called among those of Transformers; a name that has no mask there, and needs none."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of the row belong: `clip` (token,) number and `position` (1, token) in it; `spread` (clip, longest) the token that
+    stands at each place of each clip, any token behind its end; `back` (token,) each token's place among clip · longest."""
+
+    clip: Tensor
+    position: Tensor
+    spread: Tensor
+    back: Tensor
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Self:
+        """Of the prompts whose tokens `mask` (clip, token) marks."""
+        lengths = mask.sum(-1)
+        clips, longest = len(mask), int(lengths.max())
+        places = torch.arange(longest, device=mask.device)
+        inside = places < lengths[:, None]
+        starts = lengths.cumsum(0) - lengths
+        clip = torch.arange(clips, device=mask.device)[:, None].expand(-1, longest)[inside]
+        spread = (starts[:, None] + places).clamp(max=int(lengths.sum()) - 1)
+        return cls(clip, places.expand(clips, -1)[inside][None], spread, inside.flatten().nonzero()[:, 0])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on `device`."""
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
+
+
+@contextmanager
+def attending_within(decoder: nn.Module) -> Iterator[None]:
+    """While open, the attention of `decoder` is that of packed rows; it takes the `packing` that the decoder is called with."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, _attention)
+    config: Any = decoder.config
+    usual = config._attn_implementation
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _: Tensor | None, *, packing: Packing, scaling: float, **__: Any
+) -> tuple[Tensor, None]:
+    """(1, token, head, width) from queries, keys and values (1, head, token, width)."""
+    clips, longest = packing.spread.shape
+    places = packing.spread.flatten()
+
+    def side_by_side(row: Tensor) -> Tensor:
+        return row[0].index_select(1, places).view(row.shape[1], clips, longest, -1).transpose(0, 1)
+
+    query, key, value = side_by_side(query), side_by_side(key), side_by_side(value)
+    shared = query.shape[1] // key.shape[1]
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        # The fused attention of PyTorch's CPU build has no fast bfloat16 backward.
+        key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+        scores = query @ key.transpose(-1, -2) * scaling
+        ahead = torch.ones(longest, longest, dtype=torch.bool, device=query.device).triu(1)
+        mixed = scores.masked_fill(ahead, -torch.inf).softmax(-1, dtype=torch.float32).to(value.dtype) @ value
+    else:
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=shared > 1)
+    return mixed.transpose(1, 2).reshape(clips * longest, query.shape[1], -1).index_select(0, packing.back)[None], None
