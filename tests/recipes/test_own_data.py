@@ -89,6 +89,21 @@ def test_somebody_elses_audiofolder_is_analysed(tmp_path: Path, form: str) -> No
     assert (out / "selection.json").exists()
 
 
+def test_labels_without_replies_are_enough_to_teach_names(tmp_path: Path) -> None:
+    """No clip has a reply and none is in split dev, as in a published corpus: the labels are what is right to answer."""
+    data = theirs(tmp_path / "theirs", "metadata.csv", [row | {"place": "train"} for row in SPOKEN])
+    words = ["--data", str(data), *COLUMNS[:7], *MEANING, "--batch", "16"]
+    tune = ["--naming", "gender", "--steps", "2", "--batch-size", "4", "--layers", "0", "--lora.rank", "2"]
+    assert main(["finetune", *words, "--out", str(tmp_path / "tune"), *tune]) == 0
+    made = json.loads((tmp_path / "tune" / "adapter" / "undertone.json").read_text())
+    assert made["system"] == "is the speaker a man or a woman"
+    costs = {row.metric: row for row in read_rows(tmp_path / "tune" / "scores.jsonl", Score) if row.suite == "cost"}
+    assert costs["dev_loss"].n == 4, "one speaker of four picks the checkpoint"
+    asked = ["--attribute", "gender", "--split", "train", "--adapter", str(tmp_path / "tune" / "adapter"), "--bootstrap", "0"]
+    assert main(["recognize", *words, "--out", str(tmp_path / "asked"), *asked]) == 0
+    assert {row.n for row in read_rows(tmp_path / "asked" / "scores.jsonl", Score) if row.metric == "ua"} == {len(SPOKEN)}
+
+
 def test_a_folder_of_the_clip_gives_its_split_where_no_column_does(tmp_path: Path) -> None:
     places = ("train", "dev", "validation", "test", "elsewhere")
     data = theirs(tmp_path, "metadata.csv", [SPOKEN[0] | {"place": place} for place in places])

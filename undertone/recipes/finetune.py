@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
+from undertone.attributes import ATTRIBUTES
 from undertone.progress import bar
 from undertone.recipes.adapters import located
 from undertone.recipes.opening import begin, open_corridor
+from undertone.recipes.rows import named, with_dev
 from undertone.records import CONTENT, Utterance
 from undertone.run import naming, write_rows
 from undertone.training.batches import Mixture
@@ -30,8 +32,9 @@ def finetune(chosen: settings.Finetune) -> Path:
     if (run.folder / "scores.jsonl").exists():
         return adapter
     corridor = open_corridor(chosen, run.folder)
-    rows = {split: [row for row in corridor.data.utterances if row.split == split and row.reply] for split in ("train", "dev")}
-    rows["test"] = unseen(corridor.data.utterances, chosen.seed) if chosen.adch.weight else []
+    said = with_dev(named(corridor.data.utterances, chosen.naming) if chosen.naming else corridor.data.utterances, chosen.seed)
+    rows = {split: [row for row in said if row.split == split and row.reply] for split in ("train", "dev")}
+    rows["test"] = unseen(said, chosen.seed) if chosen.adch.weight else []
     heard = {row.id for row in corridor.listen([row for some in rows.values() for row in some], chosen.batch)}
     rows = {split: [row for row in some if row.id in heard] for split, some in rows.items()}
     for split in ("train", "dev"):
@@ -43,14 +46,15 @@ def finetune(chosen: settings.Finetune) -> Path:
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
-    encode = Encoder(corridor.model, corridor.heard.__getitem__, chosen.system, chosen.engine == "packed")
+    system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
+    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed")
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))
     together = ranks(corridor.model.device)  # of several processes, one writes
     numbers = ",".join(str(layer.index) for layer in layers)
     if together.is_main_process:
-        save_adapter(adapted, adapter, MadeWith(located(chosen.model), chosen.system, numbers, run.commit))
+        save_adapter(adapted, adapter, MadeWith(located(chosen.model), system, numbers, run.commit))
 
     details = {"layers": numbers, "steps": progress.step, "best_step": progress.best_step, "processes": together.num_processes}
     weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)

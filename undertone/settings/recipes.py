@@ -203,6 +203,8 @@ class Finetune(Training):
     """the adapter"""
     adch: Adch = Adch()
     """the auxiliary head"""
+    naming: str = ""
+    """of data without replies, such as a published corpus: teach the model to name this attribute when it is asked for it"""
     learning_rate: float = Field(2e-3, gt=0)
     """peak of the cosine schedule"""
     weight_decay: float = Field(0.0, ge=0)
@@ -215,6 +217,14 @@ class Finetune(Training):
     """steps between dev losses and checkpoints; the best on dev is kept"""
     seed: int = 0
     """draws batches and adapter weights"""
+
+    @model_validator(mode="after")
+    def _known_question(self) -> Self:
+        if self.naming and self.naming not in ATTRIBUTES:
+            raise ValueError(f"naming: unknown {self.naming!r}{suggest(self.naming, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
+        if self.naming and self.system:
+            raise ValueError("system: naming asks the attribute's own question; leave system out")
+        return self
 
 
 class Evaluate(Model):
