@@ -112,7 +112,7 @@ def by_statistics(given: argparse.Namespace, among: Sequence[str]) -> list[Named
                 x[own] = (x[own] - x[own].mean(0)) / x[own].std(0).clamp(min=1e-6)
         y = [values.index(row.attributes[given.attribute]) for row in rows]
         train, test = ([i for i, row in enumerate(rows) if row.split == split] for split in ("train", "test"))
-        said = fit(x[train], [y[i] for i in train])(x[test]).tolist()
+        said = fit(x[train], [y[i] for i in train])(x[test]).argmax(-1).tolist()
         found += [Named(rows[i].attributes[given.attribute], values[guess], rows[i].speaker) for i, guess in zip(test, said, strict=True)]
     return found
 

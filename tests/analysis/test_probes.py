@@ -43,7 +43,7 @@ def test_coefficients_point_where_scikit_learns_do() -> None:
     theirs = LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000, tol=1e-8).fit(
         StandardScaler().fit_transform(states[1].numpy()), labels
     )
-    ours = fitted.weights[:-1].T.numpy()
+    ours = fitted.weights[:, :-1].numpy()
     cosine = (ours * theirs.coef_).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs.coef_, axis=1)
     assert cosine.min() > 0.999
 

@@ -28,4 +28,4 @@ def fit_speakers(rows: Sequence[Utterance], heard: Heard) -> Mapping[str, Linear
 def spoken_note(classifiers: Mapping[str, Linear], audio: Tensor) -> str:
     """The note that the classifiers write on hearing `audio` (tokens, width)."""
     pooled = audio.float().mean(0, keepdim=True)
-    return note({name: ATTRIBUTES[name].names[int(classify(pooled))] for name, classify in classifiers.items()})
+    return note({name: ATTRIBUTES[name].names[int(classify(pooled).argmax())] for name, classify in classifiers.items()})
