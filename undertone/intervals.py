@@ -41,6 +41,14 @@ def clustered_mean(
     return Estimate(mean, float(low), float(high), len(array))
 
 
+def scored_mean(
+    values: Sequence[float | None], clusters: Sequence[Hashable], resamples: int, seed: int, within: tuple[float, float] | None = None
+) -> Estimate:
+    """As `clustered_mean`, of the values that are there: None is unscored, and the estimate's n says how many are not."""
+    known = [(value, cluster) for value, cluster in zip(values, clusters, strict=True) if value is not None]
+    return clustered_mean([value for value, _ in known], [cluster for _, cluster in known], resamples, seed, within)
+
+
 def agreed(mean: float, clusters: int, within: tuple[float, float]) -> tuple[float, float]:
     """The interval of a mean that all `clusters` agree on, where the bootstrap, which draws only what was seen, has no width.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from undertone.evaluation.judges.empathy import EMOTION, EmpathyJudge
 from undertone.evaluation.metrics import Asked, MakeScore
-from undertone.intervals import clustered_mean
+from undertone.intervals import scored_mean
 from undertone.records import Score
 
 SCALE = (1.0, 10.0)
@@ -17,6 +17,6 @@ def empathy_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed
     emotions = [row.utterance.attributes.get(EMOTION) for row in asked]
     for group in dict.fromkeys(["all" for _ in asked] + [emotion for emotion in emotions if emotion]):
         members = [row for row, emotion in zip(asked, emotions, strict=True) if group in ("all", emotion)]
-        rated = [(row.judgement.value, row.utterance.cluster) for row in members if row.judgement and row.judgement.value is not None]
-        mean = clustered_mean([value for value, _ in rated], [cluster for _, cluster in rated], resamples, seed, SCALE)
-        yield score("empathy", "empathy", group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(members) - len(rated))
+        ratings = [row.judgement.value if row.judgement else None for row in members]
+        mean = scored_mean(ratings, [row.utterance.cluster for row in members], resamples, seed, SCALE)
+        yield score("empathy", "empathy", group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(members) - mean.n)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from undertone.evaluation.overlap import rouge
-from undertone.intervals import Estimate, clustered_mean
+from undertone.intervals import Estimate, clustered_mean, scored_mean
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance
 from undertone.text import normalise
 
@@ -77,9 +77,8 @@ def rouge_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: 
     for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
         found = rouge([row.reply.text for row in members], [row.utterance.reply or "" for row in members])
         for metric, values in (("rouge_1", found.rouge1), ("rouge_l", found.rouge_l)):
-            known = [(value, cluster) for value, cluster in zip(values, _clusters(members), strict=True) if value is not None]
-            mean = clustered_mean([value for value, _ in known], [cluster for _, cluster in known], resamples, seed, RATE)
-            yield _row(score, suite, metric, group, mean, unscored=len(members) - len(known))
+            mean = scored_mean(values, _clusters(members), resamples, seed, RATE)
+            yield _row(score, suite, metric, group, mean, unscored=len(members) - mean.n)
 
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:

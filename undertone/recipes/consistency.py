@@ -10,7 +10,7 @@ from undertone import settings
 from undertone.attributes import ATTRIBUTES, note
 from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import rouge
-from undertone.intervals import clustered_mean
+from undertone.intervals import scored_mean
 from undertone.models.base import IGNORED, Prompt
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, kept_in
@@ -44,10 +44,10 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
     values = [row.attributes[chosen.attribute] for row in rows]
     for group in ("all", *dict.fromkeys(values)):
         kept = [i for i, value in enumerate(values) if group in ("all", value)]
+        speakers = [rows[i].speaker for i in kept]
         for metric, name, within in (("reply_rouge_l", "rouge_l", RATE), ("reply_kl", "kl", None), ("matched", "matched", None)):
-            known = [(value, rows[i].speaker) for i in kept if (value := getattr(found[i], name)) is not None]
-            mean = clustered_mean([one for one, _ in known], [speaker for _, speaker in known], chosen.bootstrap, chosen.seed, within)
-            yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - len(known))
+            mean = scored_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
+            yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - mean.n)
 
 
 @torch.inference_mode()

@@ -43,10 +43,11 @@ def findings(table: Estimates) -> list[Finding]:
         _pairs(table, after),
         _content(table, after),
         _controls(table, after),
+        *[Finding(f"Missing: {what}", text, True) for what, text in diagnoses(table, after or "")],
         _cost(table, after),
+        _unscored(table),
     ]
-    missing = [Finding(f"Missing: {what}", text, True) for what, text in diagnoses(table, after or "")]
-    return [one for one in [*said[:-1], *missing, said[-1], _unscored(table)] if one is not None]
+    return [one for one in said if one is not None]
 
 
 def changes(table: Estimates) -> list[Change]:

@@ -65,8 +65,12 @@ def adapted_modules(adapted: Any) -> list[str]:
     return [name for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
 
 
+BESIDE = "undertone.json"
+"""The file beside what was trained that says what it was trained with."""
+
+
 class MadeWith(NamedTuple):
-    """What an adapter was trained with, as `undertone.json` beside it says: its model, system prompt, layers, and the code's commit."""
+    """What an adapter was trained with, as `BESIDE` says: its model, system prompt, layers, and the code's commit."""
 
     model: str
     system: str
@@ -76,30 +80,36 @@ class MadeWith(NamedTuple):
 
 def made_with(folder: Path) -> MadeWith | None:
     """What the adapter in `folder` was trained with; None where another program made it."""
-    path = folder / "undertone.json"
-    if not path.exists():
-        return None
+    table = beside(folder)
+    return MadeWith(*(str(table.get(name, "")) for name in MadeWith._fields)) if table else None
+
+
+def beside(folder: Path) -> dict[str, Any]:
+    """What the file beside the weights in `folder` says; nothing where there is none."""
+    path = folder / BESIDE
+    if not path.is_file():
+        return {}
     table = parse_json(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(table, dict):
-        raise OSError(f"{path}: no table of what the adapter was trained with; delete the file or copy it again")
-    return MadeWith(*(str(table.get(name, "")) for name in MadeWith._fields))
+        raise OSError(f"{path}: no table of what was trained there and how; delete the file or copy it again")
+    return table
 
 
 def save_adapter(adapted: Any, folder: Path, made: MadeWith) -> None:
-    """Write the adapter in PEFT's own format, whole or not at all, and `undertone.json` with it; OSError names the folder."""
+    """Write the adapter in PEFT's own format, whole or not at all, and `BESIDE` with it; OSError names the folder."""
     from safetensors import SafetensorError
 
-    beside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
+    made_there = folder.with_name(f".{folder.name}")
+    shutil.rmtree(made_there, ignore_errors=True)
     try:
-        adapted.save_pretrained(beside)
-        (beside / "undertone.json").write_text(json.dumps(made._asdict(), indent=2) + "\n", encoding="utf-8")
+        adapted.save_pretrained(made_there)
+        (made_there / BESIDE).write_text(json.dumps(made._asdict(), indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
+        made_there.rename(folder)
     except (SafetensorError, OSError) as error:
         raise OSError(f"{folder}: cannot write, the training state is kept: {getattr(error, 'strerror', '') or error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(made_there, ignore_errors=True)
 
 
 def load_adapter(model: SpeechLM, folder: Path, strength: float = 1.0) -> Any:
