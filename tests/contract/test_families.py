@@ -8,6 +8,7 @@ from undertone.analysis.activations import language_layers, recording
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
+from undertone.models.packing import ROW
 from undertone.training.heads import mean_over
 from undertone.training.lora import adapt, adapted_modules
 
@@ -62,7 +63,8 @@ def test_a_packed_row_equals_its_clips_alone(model: SpeechLM) -> None:
     whole = model.encode(prompts, replies)
     alone = [model.encode([prompt], [reply]) for prompt, reply in zip(prompts, replies, strict=True)]
     row = whole.packed()
-    assert row.input_ids.shape == (1, int(whole.attention_mask.sum()))
+    assert row.input_ids.shape == (1, ROW)
+    assert row.attention_mask.sum() == whole.attention_mask.sum()
     losses, expected = model.token_losses(row), torch.cat([model.token_losses(one) for one in alone])
     torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(gradients(losses), gradients(expected), strict=True):

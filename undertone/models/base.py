@@ -67,8 +67,13 @@ class Batch:
     def packed(self) -> Self:
         """The same prompts in one row."""
         real = self.attention_mask.bool()
-        ids, mask, labels = (one[real][None] for one in (self.input_ids, self.attention_mask, self.labels))
-        return replace(self, input_ids=ids, attention_mask=mask, labels=labels, packing=Packing.of(real))
+        packing = Packing.of(real)
+        fill = (0, len(packing.back) - int(real.sum()))
+        ids, mask, labels = (
+            nn.functional.pad(one[real], fill, value=nothing)[None]
+            for one, nothing in ((self.input_ids, 0), (self.attention_mask, 0), (self.labels, IGNORED))
+        )
+        return replace(self, input_ids=ids, attention_mask=mask, labels=labels, packing=packing)
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on `device`."""

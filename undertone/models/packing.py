@@ -15,11 +15,16 @@ from torch import Tensor, nn
 NAME = "undertone_packed"
 """What the attention is called among those of Transformers; a name that has no mask there, and needs none."""
 
+ROW, CLIP = 256, 16
+"""Rows are filled up to a multiple of so many tokens, and clips in attention: matrix libraries compile for every shape and keep what they
+compiled, so rows of ever new lengths cost memory without end."""
+
 
 @dataclass(frozen=True)
 class Packing:
     """Where the tokens of the row belong: `clip` (token,) number and `position` (1, token) in it; `spread` (clip, longest) the token that
-    stands at each place of each clip, any token behind its end; `back` (token,) each token's place among clip · longest."""
+    stands at each place of each clip, any token behind its end; `back` (token,) each token's place among clip · longest. What fills the
+    row up behind the last clip stands at place 0 of clip 0, where nobody looks for it."""
 
     clip: Tensor
     position: Tensor
@@ -30,13 +35,16 @@ class Packing:
     def of(cls, mask: Tensor) -> Self:
         """Of the prompts whose tokens `mask` (clip, token) marks."""
         lengths = mask.sum(-1)
-        clips, longest = len(mask), int(lengths.max())
+        clips, total = len(mask), int(lengths.sum())
+        longest = int(lengths.max()) + -int(lengths.max()) % CLIP
         places = torch.arange(longest, device=mask.device)
         inside = places < lengths[:, None]
         starts = lengths.cumsum(0) - lengths
         clip = torch.arange(clips, device=mask.device)[:, None].expand(-1, longest)[inside]
-        spread = (starts[:, None] + places).clamp(max=int(lengths.sum()) - 1)
-        return cls(clip, places.expand(clips, -1)[inside][None], spread, inside.flatten().nonzero()[:, 0])
+        spread = (starts[:, None] + places).clamp(max=total - 1)
+        of_tokens = (clip, places.expand(clips, -1)[inside], inside.flatten().nonzero()[:, 0])
+        clip, position, back = (nn.functional.pad(one, (0, -total % ROW)) for one in of_tokens)
+        return cls(clip, position[None], spread, back)
 
     def to(self, device: torch.device | str) -> Self:
         """The same on `device`."""
