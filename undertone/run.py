@@ -70,6 +70,7 @@ IMMATERIAL = frozenset(
         "workers",
         "strict",
         "features",
+        "features_gb",
         "disjoint",
         "concurrency",
         "attempts",

@@ -12,13 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from undertone.models.logits import cross_entropy, summed_cross_entropy
 from undertone.models.packing import Packing, attending_within
 
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
-
-LOGITS = 1 << 26
-"""Logits computed at once where only their losses are wanted: at most three copies of them lie in memory, 0.7 GB in all."""
 
 Component = Literal["audio_tower", "projector", "language_model"]
 
@@ -93,6 +91,13 @@ class Asked(NamedTuple):
     last: Tensor
     cache: Any
     mask: Tensor
+
+
+def labelled(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Of `hidden` (batch, token, width) those behind which a labelled token stands, (position, width), and these tokens (position,)."""
+    targets = batch.labels[:, 1:]
+    where = targets != IGNORED
+    return hidden[:, :-1][where], targets[where]
 
 
 def processor_template(checkpoint: str | Path) -> str:
@@ -271,15 +276,11 @@ class SpeechLM(ABC):
 
     def losses_at(self, hidden: Tensor, batch: Batch) -> Tensor:
         """As `token_losses`, from hidden states at hand."""
-        targets = batch.labels[:, 1:]
-        labelled = targets != IGNORED
-        return self._losses(hidden[:, :-1][labelled], targets[labelled])
+        return cross_entropy(*labelled(hidden, batch), self.lm_head)
 
-    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """(position,) cross-entropy of `targets` after `hidden` (position, width), so many at once as make `LOGITS` logits."""
-        size = max(1, LOGITS // len(self.lm_head.weight))  # type: ignore[arg-type]
-        parts = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
-        return torch.cat([nn.functional.cross_entropy(self.lm_head(some).float(), true, reduction="none") for some, true in parts])
+    def summed_loss(self, batch: Batch) -> Tensor:
+        """The sum of `token_losses`, which is all that training needs."""
+        return summed_cross_entropy(*labelled(self.hidden(batch), batch), self.lm_head)
 
     # --- answering ------------------------------------------------------------------------------------------------------------
 
@@ -331,7 +332,7 @@ class SpeechLM(ABC):
         asked.cache.crop(-ids.shape[1])
         real = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
         losses = torch.zeros(real.shape, device=self.device)
-        losses[real] = self._losses(hidden[real], ids[real])
+        losses[real] = cross_entropy(hidden[real], ids[real], self.lm_head)
         return -losses.sum(-1)
 
     @property

@@ -41,7 +41,7 @@ class Corridor(NamedTuple):
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
         so a recipe calls this once. Of several processes the main one listens."""
-        known = {row.id for row in self.rejected.rows(Rejected)}
+        known: set[str] = set()
 
         def wave(row: Utterance) -> NDArray[np.float32] | None:
             try:
@@ -51,20 +51,33 @@ class Corridor(NamedTuple):
                     raise
                 if row.id not in known:
                     self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+                    known.add(row.id)
                 return None
 
         together = ranks(self.model.device)
-        with together.main_process_first():
+        with together.main_process_first():  # the others know what it turned away
+            known |= {row.id for row in self.rejected.rows(Rejected)}
             if together.is_main_process:
                 self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
             else:
-                self.heard.look_up(rows)
-        self.model.forget_front()
+                self.heard.look_up(rows, wave)
+        if self.heard.unkept:
+            _no_room(self.heard.unkept, len(rows), self.heard.folder.parent)
+        else:
+            self.model.forget_front()
         if self.ours:  # the reader of another's manifest has opened, counted and warned already
             self.sounds.counts.warn(self.data.folder, self.model.sample_rate)
         able = [row for row in rows if row.id in self.heard]
         _turned_away(len(rows) - len(able), self.rejected)
         return able
+
+
+def _no_room(clips: int, of: int, folder: Path) -> None:
+    logging.getLogger(__name__).warning(
+        "%d of %d clips go through the tower whenever they are asked for: with them %s would be larger than features_gb; raise it, or "
+        "delete the folders in there that other models left",
+        clips, of, folder,
+    )  # fmt: skip
 
 
 def _turned_away(clips: int, rejected: Journal) -> None:
@@ -96,7 +109,8 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
         data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype)
     sounds = Sounds(data, model, through, settings.per_speaker)
-    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key)
+    most = settings.features_gb * 1e9
+    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key, most)
     return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), sounds)
 
 

@@ -101,6 +101,8 @@ class Model(Settings):
     """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
+    features_gb: float = Field(100.0, ge=0)
+    """GB that folder may take (6 s at 7 B are about 1 MB); clips beyond go through the tower whenever they are asked for"""
     per_speaker: bool = False
     """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False
