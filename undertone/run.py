@@ -69,6 +69,7 @@ IMMATERIAL = frozenset(
         "batch",
         "workers",
         "strict",
+        "engine",
         "features",
         "features_gb",
         "disjoint",

@@ -167,3 +167,15 @@ def test_replies_equal_stock_generate_and_likelihoods_equal_the_loss(model: Spee
         assert model.greedy(asked, 12) == [text.strip() for text in model.tokenizer.batch_decode(stock, skip_special_tokens=True)]
         for prompt, reply, value in zip(group, replies, likelihood, strict=True):
             torch.testing.assert_close(-model.token_losses(model.encode([prompt], [reply])).sum(), value, rtol=1e-4, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_replies_equal_those_of_stock_generate_one_by_one(model: SpeechLM) -> None:
+    """Token for token in float32, whatever stands beside them in the batch and whenever they end."""
+    prompts = [Prompt(audio=wave(0.5 + 0.4 * i, i), system="hm" * i) for i in range(6)]
+    long = [model.stock_ids(one, 40) for one in prompts]
+    # Ends where some replies stop early, some late and some never: a random model ends nowhere by itself.
+    model.module.generation_config.eos_token_id = sorted({long[0][2], long[1][20]})
+    alone = [model.stock_ids(one, 40) for one in prompts]
+    assert len({len(one) for one in alone}) > 1, "they end together"
+    assert model.greedy_ids(model.prefill(model.encode(prompts)), 40) == alone

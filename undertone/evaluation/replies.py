@@ -23,25 +23,27 @@ def ask(
     max_new_tokens: int,
     preference: bool,
     progress: Progress = iter,
+    plain: bool = False,
 ) -> Iterator[list[Reply]]:
     """Replies batch by batch, clips of about equal length together, the longest first, so that a batch that does not fit says so at once.
 
-    Each prompt is read once, for its reply and its preference.
+    Each prompt is read once, for its reply and its preference. `plain`: one prompt at a time, by Transformers' own `generate`.
     Every reply keeps its share of its batch's wall clock, preference included: summed over the replies that were kept, it is what they
     took, however often the run was killed.
     """
-    order = sorted(rows, key=lambda row: (-row.seconds, row.id))
+    order, batch = sorted(rows, key=lambda row: (-row.seconds, row.id)), 1 if plain else batch
     for start in progress(range(0, len(order), batch)):
         part = order[start : start + batch]
         began = time.monotonic()
+        prompts = [prompt(row) for row in part]
         with torch.inference_mode():
-            asked = model.prefill(model.encode([prompt(row) for row in part]))
+            asked = model.prefill(model.encode(prompts))
             leaning = preferences(model, asked, part) if preference else [None] * len(part)
-            texts = model.greedy(asked, max_new_tokens)
+            made = [model.stock_ids(one, max_new_tokens) for one in prompts] if plain else model.greedy_ids(asked, max_new_tokens)
         share = (time.monotonic() - began) / len(part)
         yield [
             Reply(utterance_id=row.id, run=run, text=text, preference=lean, seconds=share)
-            for row, text, lean in zip(part, texts, leaning, strict=True)
+            for row, text, lean in zip(part, model.words(made), leaning, strict=True)
         ]
 
 

@@ -18,6 +18,9 @@ from undertone.models.packing import Packing, attending_within
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
 
+_UNWRITTEN = -1
+"""What stands behind the end of a reply."""
+
 Component = Literal["audio_tower", "projector", "language_model"]
 
 
@@ -91,6 +94,11 @@ class Asked(NamedTuple):
     last: Tensor
     cache: Any
     mask: Tensor
+
+    def only(self, rows: Tensor) -> "Asked":
+        """Of the prompts those at `rows`; the cache forgets the others."""
+        self.cache.batch_select_indices(rows)
+        return Asked(self.last[rows], self.cache, self.mask[rows])
 
 
 def labelled(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -286,9 +294,11 @@ class SpeechLM(ABC):
 
     def prefill(self, batch: Batch) -> Asked:
         """Read the prompts once; what they leave behind serves greedy replies and the likelihood of given ones."""
-        out = self.text_model(
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=True
-        )
+        from undertone.models.cache import roomy_cache
+
+        how: dict[str, Any] = {"inputs_embeds": self.embed(batch), "attention_mask": batch.attention_mask}
+        cache = roomy_cache(self.text_model.config)
+        out = self.text_model(**how, position_ids=batch.position_ids, past_key_values=cache, use_cache=True)
         return Asked(out.last_hidden_state[:, -1], out.past_key_values, batch.attention_mask)
 
     def go_on(self, asked: Asked, ids: Tensor, written: int) -> Tensor:
@@ -305,22 +315,40 @@ class SpeechLM(ABC):
     @torch.inference_mode()
     def greedy(self, asked: Asked, max_new_tokens: int) -> list[str]:
         """The most probable reply to each prompt, token by token, until every one has ended."""
-        made = self.greedy_ids(asked, max_new_tokens)
-        return [text.strip() for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]
+        return self.words(self.greedy_ids(asked, max_new_tokens))
+
+    def words(self, replies: Sequence[list[int]]) -> list[str]:
+        """Token ids in words."""
+        return [text.strip() for text in self.tokenizer.batch_decode(replies, skip_special_tokens=True)]
 
     @torch.inference_mode()
     def greedy_ids(self, asked: Asked, max_new_tokens: int) -> list[list[int]]:
-        """As `greedy`, as token ids: up to and with the end token, where one was reached."""
+        """As `greedy`, as token ids: up to and with the end token, where one was reached. Uses the cache up: once half of the replies have
+        ended, their rows leave the batch."""
         ends = torch.tensor(self.end_tokens, device=self.device)
         token = self.lm_head(asked.last).argmax(-1)
-        made, ended, lengths = [token], torch.isin(token, ends), torch.ones_like(token)
-        while len(made) < max_new_tokens and not bool(ended.all()):
-            hidden = self.go_on(asked, token[:, None], len(made) - 1)
+        replies = torch.arange(len(token), device=self.device)  # which of them each row writes
+        made = torch.full((len(token), max_new_tokens), _UNWRITTEN, device=self.device)
+        made[:, 0], goes_on, written = token, ~torch.isin(token, ends), 1
+        while written < max_new_tokens and (left := int(goes_on.sum())):
+            if 2 * left <= len(token):
+                rows = goes_on.nonzero()[:, 0]
+                asked, replies, token, goes_on = asked.only(rows), replies[rows], token[rows], goes_on[rows]
+            hidden = self.go_on(asked, token[:, None], written - 1)
             token = self.lm_head(hidden[:, -1]).argmax(-1)
-            lengths = lengths + ~ended
-            made.append(token)
-            ended |= torch.isin(token, ends)
-        return [row[:n].tolist() for row, n in zip(torch.stack(made, 1), lengths.tolist(), strict=True)]
+            made[replies, written] = torch.where(goes_on, token, _UNWRITTEN)
+            goes_on &= ~torch.isin(token, ends)
+            written += 1
+        return [row[row != _UNWRITTEN].tolist() for row in made.cpu()]
+
+    @torch.inference_mode()
+    def stock_ids(self, prompt: Prompt, max_new_tokens: int) -> list[int]:
+        """The same reply to one prompt by Transformers' own `generate`: the slow path that `greedy_ids` equals."""
+        batch = self.encode([prompt])
+        how = {"max_new_tokens": max_new_tokens, "do_sample": False, "repetition_penalty": 1.0}
+        ends = {"eos_token_id": self.end_tokens, "pad_token_id": self.tokenizer.pad_token_id}
+        made = self.module.generate(inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, **how, **ends)  # type: ignore[operator]
+        return made[0].tolist()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def log_likelihoods(self, asked: Asked, replies: Sequence[str]) -> Tensor:

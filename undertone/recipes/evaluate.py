@@ -43,7 +43,15 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     journal = Journal(run.folder / "replies.jsonl")
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [row for row in rows if row.id not in known]
-    how = (asking.prompt, run.name, chosen.batch, chosen.max_new_tokens, "preference" in chosen.metrics, bar(run.name))
+    how = (
+        asking.prompt,
+        run.name,
+        chosen.batch,
+        chosen.max_new_tokens,
+        "preference" in chosen.metrics,
+        bar(run.name),
+        chosen.engine == "plain",
+    )
     for replies in ask(corridor.model, missing, *how):
         journal.append(replies)
 

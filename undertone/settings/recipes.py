@@ -262,6 +262,8 @@ class Evaluate(Model):
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
+    engine: Literal["batched", "plain"] = "batched"
+    """batched: replies are written side by side; plain: one by one by Transformers' own generate, the slow path that it equals"""
     limit: int = Field(0, ge=0)
     """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)
