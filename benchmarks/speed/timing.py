@@ -104,10 +104,11 @@ def rows(suite: str, peer: str, group: str, found: Compared, details: Mapping[st
     ]
 
 
-def keep(new: Sequence[Score], path: Path = RESULTS) -> None:
-    """Put the rows into the result file, in the place of what was measured before, and print them."""
+def keep(new: Sequence[Score], path: Path = RESULTS, dry: bool = False) -> None:
+    """Put the rows into the result file, in the place of what was measured before, and print them; `dry`: only print them."""
     known = {(row.run, row.suite, row.metric, row.group): row for row in (read_rows(path, Score) if path.exists() else [])}
     known |= {(row.run, row.suite, row.metric, row.group): row for row in new}
-    write_rows(path, list(known.values()))
+    if not dry:
+        write_rows(path, list(known.values()))
     for row in new:
         print(row.suite, row.run, row.group, row.metric, f"{row.value:.3g}", row.low, row.high, dict(row.details))
