@@ -20,7 +20,7 @@ from undertone.models.base import IGNORED, Batch, Prompt, SpeechLM
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.finetune import finetune
-from undertone.records import Utterance
+from undertone.records import Score, Utterance, read_rows
 from undertone.speech.folder import write_folder
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder
@@ -48,9 +48,9 @@ def first_layer(model: SpeechLM) -> nn.Module:
     return model.blocks()[language_layers(model)[0]]
 
 
-def test_the_tower_hears_a_clip_once_in_fine_tuning_and_evaluation(
-    tmp_path: Path, utterance: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def data(tmp_path: Path, utterance: Make) -> Path:
+    """Twelve clips, four of each split."""
     rows = []
     for i in range(12):
         said, other = ("child", "adult") if i % 2 else ("adult", "child")
@@ -59,21 +59,48 @@ def test_the_tower_hears_a_clip_once_in_fine_tuning_and_evaluation(
         rows.append(utterance(i, split=split, attributes={"age": said}, text=f"words {i // 2}", speaker=split, pair=f"p{i // 2}", **right))
         write_flac(tmp_path / "data" / rows[-1].file_name, tone(120 + 10 * i, 0.3), RATE)
     write_folder(tmp_path / "data", rows)
-    heard: Counter[bytes] = Counter()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
+    """How often each clip went through the tower."""
+    times: Counter[bytes] = Counter()
     listen = Qwen2_5Omni.listen
 
     def counted(self: Qwen2_5Omni, batch: Batch) -> Tensor:
         assert batch.frames is not None
         assert batch.frame_lengths is not None
-        heard.update(clip.numpy().tobytes() for clip in batch.frames.split(batch.frame_lengths.tolist()))
+        times.update(clip.numpy().tobytes() for clip in batch.frames.split(batch.frame_lengths.tolist()))
         return listen(self, batch)
 
     monkeypatch.setattr(Qwen2_5Omni, "listen", counted)
-    data = {"data": tmp_path / "data", "dtype": "float32"}
-    adapter = finetune(settings.Finetune(out=tmp_path / "tune", steps=3, batch_size=4, layers="0", check_every=1, **data))
+    return times
+
+
+TUNE = {"steps": 3, "batch_size": 4, "layers": "0", "check_every": 1, "dtype": "float32"}
+
+
+def test_the_tower_hears_a_clip_once_in_fine_tuning_and_evaluation(tmp_path: Path, data: Path, heard: Counter[bytes]) -> None:
+    adapter = finetune(settings.Finetune(out=tmp_path / "tune", data=data, **TUNE))
     for name, tuned in (("vanilla", None), ("tuned", adapter)):
-        evaluate(settings.Evaluate(out=tmp_path / name, adapter=tuned, max_new_tokens=2, bootstrap=10, **data))
-    assert sorted(heard.values()) == [1] * len(rows)
+        evaluate(settings.Evaluate(out=tmp_path / name, data=data, adapter=tuned, max_new_tokens=2, bootstrap=10, dtype="float32"))
+    assert sorted(heard.values()) == [1] * 12
+
+
+def test_without_room_for_features_the_tower_works_more_and_the_training_is_the_same(
+    tmp_path: Path, data: Path, heard: Counter[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    losses = []
+    for name, room in (("kept", 100.0), ("anew", 0.0)):
+        heard.clear()
+        finetune(settings.Finetune(out=tmp_path / name, data=data, features=tmp_path / f"features {name}", features_gb=room, **TUNE))
+        scores = {row.metric: row.value for row in read_rows(tmp_path / name / "scores.jsonl", Score)}
+        losses.append(scores["dev_loss"])
+    assert max(heard.values()) > 1
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert "12 of 12 clips go through the tower whenever they are asked for" in caplog.text
+    assert not list((tmp_path / "features anew").rglob("*.safetensors"))
 
 
 def test_a_prompt_is_read_once_for_its_reply_and_its_preference(utterance: Make) -> None:
