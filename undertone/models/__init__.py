@@ -34,11 +34,15 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     from safetensors import SafetensorError
     from transformers.utils import logging
 
+    from undertone.models.checkpoints import described
+
     logging.disable_progress_bar()
     where = choose_device(device)
     number = getattr(torch, choose_dtype(dtype, where))
     checkpoint = place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
+    if kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
+        raise ValueError(f"model {checkpoint}: of model_type {said!r}, which family {kind.family} does not read; leave family empty")
     try:
         opened: SpeechLM = kind.load(checkpoint, where, number)
     except (SafetensorError, JSONDecodeError) as error:
@@ -129,13 +133,14 @@ def device_name(asked: str) -> str:
 
 def family_of(checkpoint: str | Path) -> str:
     """The family whose `model_types` names the checkpoint's; ValueError lists what is known where none does."""
-    from transformers import PreTrainedConfig
+    from undertone.models.checkpoints import described
 
-    found, _ = PreTrainedConfig.get_config_dict(checkpoint)
-    if not found:
-        raise OSError(f"model {checkpoint}: no config.json there; name a checkpoint folder, a hub name, or {EMBEDDED}")
+    found = described(checkpoint)
     kind = found.get("model_type")
     for family in FAMILIES:
         if kind in resolve(FAMILIES, family, "model family").model_types:
             return family
-    raise ValueError(f"model {checkpoint}: no family reads model_type {kind!r}; families: {', '.join(FAMILIES)} (or set family)")
+    raise ValueError(
+        f"model {checkpoint}: no family reads model_type {kind!r}; families: {', '.join(FAMILIES)}; set family to one of them "
+        "(generic reads any model of Transformers with an audio_tower) or to my_package.my_module:Family"
+    )
