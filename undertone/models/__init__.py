@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
     "qwen2_audio": "undertone.models.qwen2_audio:Qwen2Audio",
+    "voxtral": "undertone.models.voxtral:Voxtral",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 
