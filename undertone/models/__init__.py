@@ -20,6 +20,7 @@ FAMILIES = {
     "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
     "qwen2_audio": "undertone.models.qwen2_audio:Qwen2Audio",
     "voxtral": "undertone.models.voxtral:Voxtral",
+    "audioflamingo3": "undertone.models.audioflamingo3:AudioFlamingo3",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 
