@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
+    "qwen3_omni_moe": "undertone.models.qwen3_omni_moe:Qwen3OmniMoe",
     "qwen2_audio": "undertone.models.qwen2_audio:Qwen2Audio",
     "voxtral": "undertone.models.voxtral:Voxtral",
     "audioflamingo3": "undertone.models.audioflamingo3:AudioFlamingo3",
