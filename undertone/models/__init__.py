@@ -22,6 +22,7 @@ FAMILIES = {
     "qwen2_audio": "undertone.models.qwen2_audio:Qwen2Audio",
     "voxtral": "undertone.models.voxtral:Voxtral",
     "audioflamingo3": "undertone.models.audioflamingo3:AudioFlamingo3",
+    "granite_speech": "undertone.models.granite_speech:GraniteSpeech",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 
