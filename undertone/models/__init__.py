@@ -23,6 +23,7 @@ FAMILIES = {
     "voxtral": "undertone.models.voxtral:Voxtral",
     "audioflamingo3": "undertone.models.audioflamingo3:AudioFlamingo3",
     "granite_speech": "undertone.models.granite_speech:GraniteSpeech",
+    "phi4_multimodal": "undertone.models.phi4_multimodal:Phi4Multimodal",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 
