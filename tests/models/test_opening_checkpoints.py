@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +162,31 @@ def test_an_adapter_that_a_checkpoint_brings_along_is_heard_through(kind: type[G
     torch.testing.assert_close(logits(again), expected, rtol=1e-4, atol=1e-5)
     assert not adapted_modules(again.module)
     assert {name for name, _ in again.module.named_parameters()} == {name for name, _ in kind.tiny().module.named_parameters()}
+
+
+def test_voxtral_opens_with_tekken_json_alone(tmp_path: Path) -> None:
+    """As the published folders are: no tokenizer of Transformers, no chat template."""
+    folder = saved("voxtral", tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (folder / name).unlink()
+    special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", *(f"[{i}]" for i in range(5, 11)), "<pad>", *(f"[{i}]" for i in range(12, 24))]
+    special += ["[AUDIO]", "[BEGIN_AUDIO]"]
+    tekken = {
+        "config": {
+            "pattern": r"\\w+|\\W",
+            "default_vocab_size": 256 + len(special),
+            "default_num_special_tokens": len(special),
+            "version": "v7",
+        },
+        "vocab": [{"rank": i, "token_bytes": b64encode(bytes([i])).decode(), "token_str": None} for i in range(256)],
+        "special_tokens": [{"rank": i, "token_str": token, "is_control": True} for i, token in enumerate(special)],
+    }
+    (folder / "tekken.json").write_text(json.dumps(tekken))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"audio_token_id": 24}))
+    model = open_model(str(folder), dtype="float32")
+    letters = [26 + code for code in b"hi"]
+    assert model.prompt_ids(Prompt(text="hi"), 3) == [1, 3, 25, 24, 24, 24, *letters, 4], "<s>[INST][BEGIN_AUDIO][AUDIO]…hi[/INST]"
+    assert model.reply_ids("hi") == letters
+    assert model.end_token_id == 2
+    assert logits(model).isfinite().all()

@@ -48,7 +48,7 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -
     number = getattr(torch, choose_dtype(dtype, where))
     checkpoint = place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
-    if kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
+    if family in FAMILIES and kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
         raise ValueError(f"model {checkpoint}: of model_type {said!r}, which family {kind.family} does not read; leave family empty")
     try:
         opened: SpeechLM = kind.load(checkpoint, where, number)

@@ -25,7 +25,12 @@ class Chat(NamedTuple):
         parts = _count(tokenizer, [{"type": "audio"}], audio_token) == 1
         if not parts and _count(tokenizer, f"{audio_token}{_WORD}", audio_token) != 1:
             raise ValueError(f"model {name}: its chat template writes no {audio_token}; copy the template of the audio model")
-        return cls(parts, _heeds_system(tokenizer), _end(tokenizer))
+        end = _end(tokenizer)
+        if end is None:
+            raise ValueError(
+                f"model {name}: neither its chat template nor its tokenizer says how a reply ends; set eos_token in tokenizer_config.json"
+            )
+        return cls(parts, _heeds_system(tokenizer), end)
 
 
 def render(tokenizer: Any, chat: Sequence[Any], open_reply: bool = True) -> list[int]:
@@ -53,8 +58,8 @@ def _heeds_system(tokenizer: Any) -> bool:
         return False
 
 
-def _end(tokenizer: Any) -> int:
-    """The first special token behind a reply; the tokenizer's own end where the template writes none."""
+def _end(tokenizer: Any) -> int | None:
+    """The first special token behind a reply; the tokenizer's own end, if any, where the template writes none."""
     user = {"role": "user", "content": _WORD}
     asked = render(tokenizer, [user])
     answered = render(tokenizer, [user, {"role": "assistant", "content": _WORD}], open_reply=False)

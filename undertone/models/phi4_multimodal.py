@@ -26,6 +26,7 @@ class Phi4Multimodal(Stock):
     checkpoints = ("microsoft/Phi-4-multimodal-instruct",)
     targets = ("qkv_proj",)
     architecture = "Phi4MultimodalForCausalLM"
+    unused = ("model.embed_tokens_extend.image_embed",)
 
     @classmethod
     def weights(cls, checkpoint: str | Path, device: str, dtype: torch.dtype) -> nn.Module:
@@ -35,7 +36,6 @@ class Phi4Multimodal(Stock):
         if cached_file(str(checkpoint), f"{SPEECH}/adapter_config.json", _raise_exceptions_for_missing_entries=False):
             module.load_adapter(str(checkpoint), adapter_name="speech", adapter_kwargs={"subfolder": SPEECH})
             fuse(module)
-        module.model.embed_tokens_extend.image_embed.to("cpu")  # no picture is ever shown
         return module  # type: ignore[no-any-return]
 
     @classmethod

@@ -1,6 +1,5 @@
 """Qwen2.5-Omni (Xu et al. 2025, arXiv 2503.20215): the thinker, from the hub, a local folder, or embedded."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +22,7 @@ class Qwen2_5Omni(Stock):  # noqa: N801 - the model's own name
     checkpoints = ("Qwen/Qwen2.5-Omni-7B", "Qwen/Qwen2.5-Omni-3B")
     architecture = "Qwen2_5OmniThinkerForConditionalGeneration"
     beside = ("talker", "token2wav")
-
-    @classmethod
-    def weights(cls, checkpoint: str | Path, device: str, dtype: torch.dtype) -> nn.Module:
-        module = super().weights(checkpoint, device, dtype)
-        # No picture is ever shown. It is moved, not dropped, so that the module saves whole and is the class that stock PEFT opens.
-        module.model.visual.to("cpu")  # type: ignore[union-attr]
-        return module
+    unused = ("model.visual",)
 
     @classmethod
     def toy(cls, tokenizer: Any) -> Any:

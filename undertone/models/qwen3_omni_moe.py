@@ -1,7 +1,6 @@
 """Qwen3-Omni (Xu et al. 2025, arXiv 2509.17765): the thinker, a mixture of experts, from the hub or a local folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,7 @@ class Qwen3OmniMoe(Stock):
     checkpoints = ("Qwen/Qwen3-Omni-30B-A3B-Instruct",)
     architecture = "Qwen3OmniMoeThinkerForConditionalGeneration"
     beside = ("talker", "code2wav")
-
-    @classmethod
-    def weights(cls, checkpoint: str | Path, device: str, dtype: torch.dtype) -> nn.Module:
-        module = super().weights(checkpoint, device, dtype)
-        # No picture is ever shown. It is moved, not dropped, so that the module saves whole and is the class that stock PEFT opens.
-        module.model.visual.to("cpu")  # type: ignore[union-attr]
-        return module
+    unused = ("model.visual",)
 
     @classmethod
     def toy(cls, tokenizer: Any) -> Any:

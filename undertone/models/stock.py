@@ -19,12 +19,14 @@ class Stock(SpeechLM):
     """A family whose `module` is one class of Transformers, called `architecture` there.
 
     `template`: the published chat template, for checkpoints that keep it in code. `beside`: beginnings of the names of weights that a
-    checkpoint holds for parts that are not loaded.
+    checkpoint holds for parts that are not loaded. `unused`: parts that are loaded and never asked, for no picture is ever shown: they stay
+    on the CPU. They are not dropped, so that the module saves whole and is the class that stock PEFT opens.
     """
 
     architecture: ClassVar[str]
     template: ClassVar[str] = ""
     beside: ClassVar[tuple[str, ...]] = ()
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, module: nn.Module, tokenizer: Any, extractor: Any, name: str = "") -> None:
         self.module = module.eval()
@@ -33,10 +35,11 @@ class Stock(SpeechLM):
         self.sample_rate = extractor.sampling_rate
         self._names = {id(child): path for path, child in module.named_modules()}
         if tokenizer is not None:
-            tokenizer.padding_side = "left"
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
             self.chat = Chat.of(tokenizer, tokenizer.convert_ids_to_tokens(self.audio_token_id), name or self.family)
+            tokenizer.padding_side = "left"
+            # A tokenizer that was made of tekken.json alone names neither.
+            tokenizer.eos_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(self.chat.end)
+            tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 
     @classmethod
     def kind(cls) -> Any:
@@ -57,7 +60,10 @@ class Stock(SpeechLM):
     @classmethod
     def weights(cls, checkpoint: str | Path, device: str, dtype: torch.dtype) -> nn.Module:
         """The module with its weights, on `device`."""
-        return open_module(cls.kind(), checkpoint, device, dtype, cls.beside)
+        module = open_module(cls.kind(), checkpoint, device, dtype, cls.beside)
+        for path in cls.unused:
+            module.get_submodule(path).to("cpu")
+        return module
 
     @classmethod
     def tiny(cls, seed: int = 0) -> Self:
