@@ -21,6 +21,8 @@ class Synthesize(Settings):
     """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
     synthesiser: str = "espeak"
     """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
+    language: str = "en-us"
+    """the language or accent that espeak speaks, by its own names: en-us, en-gb-scotland, de …"""
     train: dict[str, int] = Field({"age": 900, "gender": 900, "emotion": 1500, "content": 400})
     """clips to fine-tune on, per category; pairs count as two; content: attribute-free queries"""
     dev: dict[str, int] = Field({"age": 60, "gender": 60, "emotion": 120, "content": 60})
