@@ -32,8 +32,8 @@ class Step(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """`parameters` of the whole checkpoint's loaded part and of what is `trained`; bytes of the `weights` that lie on the device while it trains, of the
-    adapter with its gradients and AdamW's two moments (`optimiser`), and of all else that is alive at a step's worst moment
+    """`parameters` of what is loaded of a checkpoint, and of what is `trained`; bytes of the frozen `weights` that lie on the device in
+    training, of the adapter with AdamW's two moments (`optimiser`), and of all else that is alive at a step's worst moment, gradients too
     (`activations`); `tokens` and `flops` of a step, a multiplication and an addition counting as two."""
 
     parameters: int
