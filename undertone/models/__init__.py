@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     "qwen2_5_omni": "undertone.models.qwen2_5_omni:Qwen2_5Omni",
+    "kimi_audio": "undertone.models.kimi_audio.family:KimiAudio",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }
 

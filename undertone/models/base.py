@@ -207,6 +207,10 @@ class SpeechLM(ABC):
             rows.append((asked, answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")
+        return self.left_padded(rows, frames, heard)
+
+    def left_padded(self, rows: Sequence[tuple[list[int], list[int]]], frames: list[Tensor], heard: list[Tensor]) -> Batch:
+        """Rows of what is asked and what is answered as one batch, with the clips' frames, or what was heard of them, in a row."""
         width = max(len(asked) + len(answer) for asked, answer in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
