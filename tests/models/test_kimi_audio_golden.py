@@ -158,6 +158,15 @@ def test_codes_and_states_alone_and_together() -> None:
         torch.testing.assert_close(heard.states, torch.cat([found[f"{name}.states"] for name in group]), rtol=1e-4, atol=1e-5)
 
 
+@torch.inference_mode()
+def test_a_clip_longer_than_30_s_is_cut_as_published() -> None:
+    found = golden("ears").tensors
+    heard = ears()([hops("long").repeat(24, 1)])
+    assert len(heard.codes) == 390
+    assert heard.codes.equal(found["tiled.codes"])
+    torch.testing.assert_close(heard.states, found["tiled.states"], rtol=1e-4, atol=1e-5)
+
+
 def test_log_mel_bins_are_those_of_each_published_front_end() -> None:
     found = golden("ears").tensors
     (mel,) = hearing.tokenizer_mels(hops("short"))

@@ -65,7 +65,7 @@ class KimiAudio(SpeechLM):
         speech: bool = False,
         speech_tokenizer: str = "",
     ) -> Self:
-        """Open a local folder or a hub name, without its speech branch (2.5 billion weights of 9.8) unless `speech`.
+        """Open a local folder or a hub name, without its speech branch (2.0 billion weights of 9.8) unless `speech`.
 
         The speech tokenizer is `speech_tokenizer`, the checkpoint's own folder of that name, or the one on the hub. ValueError or OSError
         names the file that does not fit.

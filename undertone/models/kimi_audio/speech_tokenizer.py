@@ -34,15 +34,13 @@ class SpeechTokenizer(nn.Module):
         states = nn.functional.gelu(self.conv1(nn.functional.pad(mel, (2, 0))))
         states = nn.functional.gelu(self.conv2(nn.functional.pad(states, (2, 0)))).transpose(1, 2)
         states = states + self.embed_positions.weight[: states.shape[1]]
-        real, block = -(-lengths // 2), self.config.quantize_causal_block_size
+        real, block, pool = -(-lengths // 2), self.config.quantize_causal_block_size, self.config.pooling_kernel_size
+        seen = _seen(states, real, block)
         for i, layer in enumerate(self.layers, 1):
-            states = layer(states, attention_mask=_seen(states, real, block))
+            states = layer(states, attention_mask=seen)
             if i == self.config.pooling_position:
-                states, real, block = (
-                    self._pooled(states),
-                    -(-real // self.config.pooling_kernel_size),
-                    block // self.config.pooling_kernel_size,
-                )
+                states = self._pooled(states)
+                seen = _seen(states, -(-real // pool), block // pool)
         return self.nearest(states)
 
     def _pooled(self, states: Tensor) -> Tensor:
