@@ -23,7 +23,13 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "demo": (settings.Demo, "undertone.recipes.demo:demo"),
 }
 
-USAGE = "usage: undertone COMMAND [--config FILE.toml] [--dry-run] [--SETTING VALUE …]   (undertone COMMAND --help lists the settings)"
+INSTEAD = {"--estimate": {"finetune": "undertone.recipes.estimate:estimate"}}
+"""Flags that have another recipe walk down the corridor with a command's settings, by command."""
+
+USAGE = (
+    "usage: undertone COMMAND [--config FILE.toml] [--dry-run] [--SETTING VALUE …]   (undertone COMMAND --help lists the settings)\n"
+    "       undertone finetune --estimate …   prints parameters, memory and FLOPs of a step from the checkpoint's configuration alone"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return _fail(f"unknown command {words[0]!r}{suggest(words[0], COMMANDS)}; known: {', '.join(COMMANDS)}")
     kind, address = COMMANDS[words[0]]
+    for flag in INSTEAD.keys() & set(words):
+        if words[0] in INSTEAD[flag]:
+            words.remove(flag)
+            address = INSTEAD[flag][words[0]]
     try:
         chosen, dry = parse(kind, words[1:], words[0])
         if dry:

@@ -1,21 +1,12 @@
-"""Chats of any number of clips, one by one and together; and PE-FT from clip to merged weights."""
-
-from collections.abc import Mapping
-from pathlib import Path
+"""Chats of any number of clips, one by one and together, cached and written on."""
 
 import numpy as np
 import pytest
 import torch
 
-from undertone.analysis.activations import language_layers
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.kimi_audio.family import KimiAudio, Turn, chat_of
 from undertone.models.kimi_audio.hearing import WINDOW
-from undertone.records import Utterance
-from undertone.training.batches import Mixture
-from undertone.training.loop import Encoder, Schedule, train
-from undertone.training.lora import MadeWith, adapt, save_adapter
-from undertone.training.objectives import PeFt
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -112,62 +103,3 @@ def test_the_front_that_was_forgotten_still_listens(model: KimiAudio) -> None:
     before = model.listen(batch)
     model.forget_front()
     assert model.listen(batch).equal(before)
-
-
-# --- PE-FT --------------------------------------------------------------------------------------------------------------------
-
-
-def rows(count: int, split: str) -> list[Utterance]:
-    made = []
-    for i in range(count):
-        age = ("child", "adult")[i % 2]
-        made.append(
-            Utterance(
-                id=f"{split}{i}", text="hm", file_name="x.flac", seconds=1, speaker="s", source="t", split="train", category="age",
-                attributes={"age": age, "gender": "male", "emotion": "neutral"}, reply=f"to fix the socket {age}",
-            )
-        )  # fmt: skip
-    return made
-
-
-def tuned(model: KimiAudio, folder: Path) -> tuple[object, list[Mapping[str, float]]]:
-    """PE-FT on clips of noise, whose features are computed once."""
-    every = [*rows(12, "u"), *rows(4, "d")]
-    waves = [wave(0.5 + 0.1 * (i % 5), i) for i in range(len(every))]
-    with torch.inference_mode():
-        batch = model.encode([Prompt(audio=one) for one in waves])
-        parts = torch.split(model.listen(batch), model.audio_mask(batch).sum(-1).tolist())
-    heard = {row.id: part.clone() for row, part in zip(every, parts, strict=True)}
-    model.module.requires_grad_(False)
-    layers = language_layers(model)[:2]
-    adapted = adapt(model, layers, ["q_proj", "v_proj"], rank=4, alpha=8, dropout=0.0, seed=0)
-    torch.manual_seed(0)
-    objective = PeFt(model, adapted, layers[-1], 0.5, 64)
-    logged: list[Mapping[str, float]] = []
-    train(
-        objective, Mixture(every[:12], 0.0, {}, 0), every[12:], Encoder(model, heard.__getitem__, packed=True),
-        Schedule(20, 6, 1, 1e-2, 0.1, 0.0, 1.0, 10), folder, lambda values, step: logged.append(values),
-    )  # fmt: skip
-    return adapted, logged
-
-
-def test_pe_ft_learns_reopens_with_stock_peft_and_merges(tmp_path: Path) -> None:
-    from peft import PeftModel
-
-    model = KimiAudio.tiny(seed=2)
-    adapted, logged = tuned(model, tmp_path / "run")
-    losses = [row["train/loss"] for row in logged if "train/loss" in row]
-    assert losses[-1] < losses[0] - 0.2
-    save_adapter(adapted, tmp_path / "adapter", MadeWith("tiny", "", "0,1", ""))
-    model.module.eval()
-    batch = model.encode_chats(chats(), ["yes", "no", "may i"])
-
-    again = KimiAudio.tiny(seed=2)
-    before = again.hidden(batch)
-    reopened = PeftModel.from_pretrained(again.module, tmp_path / "adapter").eval()
-    with torch.inference_mode():
-        learnt = again.lm_head(again.hidden(batch))
-        assert learnt.equal(model.lm_head(model.hidden(batch)))
-        assert not torch.allclose(again.hidden(batch), before, atol=1e-3), "the adapter changes nothing"
-        again.module = reopened.merge_and_unload()
-        torch.testing.assert_close(again.lm_head(again.hidden(batch)), learnt, rtol=1e-5, atol=1e-5)

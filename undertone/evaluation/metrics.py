@@ -1,9 +1,11 @@
 """PA metrics (METHOD A.5): verdicts → scores with intervals clustered by text. Unscored verdicts are in no mean, and counted."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertone.evaluation.overlap import rouge
+from undertone.evaluation.overlap import bert_score, rouge
 from undertone.intervals import Estimate, clustered_mean, scored_mean
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance
 from undertone.text import normalise
@@ -79,6 +81,16 @@ def rouge_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: 
         for metric, values in (("rouge_1", found.rouge1), ("rouge_l", found.rouge_l)):
             mean = scored_mean(values, _clusters(members), resamples, seed, RATE)
             yield _row(score, suite, metric, group, mean, unscored=len(members) - mean.n)
+
+
+def bert_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int, model: Path | None = None) -> Iterator[Score]:
+    """BERTScore's F of replies against the right one (METHOD B.4), by the model in a folder; without one every reply is unscored."""
+    for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
+        found = bert_score([row.reply.text for row in members], [row.utterance.reply or "" for row in members], model)
+        mean = scored_mean([one.value for one in found], _clusters(members), resamples, seed, None)
+        if reasons := sorted({one.reason for one in found if one.reason}):
+            logging.getLogger(__name__).warning("bert_score: replies of %s, %s are unscored: %s", suite, group, "; ".join(reasons))
+        yield _row(score, suite, "bert_score", group, mean, unscored=len(members) - mean.n)
 
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:

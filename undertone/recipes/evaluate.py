@@ -1,7 +1,7 @@
 """`undertone evaluate`: ask every test clip, judge every reply, and score with intervals clustered by text (METHOD A.5)."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from undertone.training.lora import load_adapter
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and one whose judge gave no
     verdict on some asks for those again."""
-    metrics = [resolve(METRICS, name, "metric") for name in chosen.metrics]
+    metrics = [metric(name, chosen) for name in chosen.metrics]
     chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
     run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
@@ -58,6 +58,12 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
             len(open_ones), len(asked), open_ones[0].reason,
         )  # fmt: skip
     return scores
+
+
+def metric(name: str, chosen: settings.Evaluate) -> Metric:
+    """The metric called `name`, told what it needs of the settings."""
+    found: Callable[..., Iterator[Score]] = resolve(METRICS, name, "metric")
+    return partial(found, model=chosen.bert_model) if name == "bert_score" else found
 
 
 def unscored(folder: Path) -> list[Judgement]:

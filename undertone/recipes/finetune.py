@@ -47,7 +47,7 @@ def finetune(chosen: settings.Finetune) -> Path:
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
     system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
-    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed")
+    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed" and corridor.model.packs)
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))

@@ -37,6 +37,9 @@ class Sounds:
     def wave(self, row: Utterance) -> Wave:
         """The wave (samples,) at the model's rate."""
         heard = self.counts.add(load_sound(self.data, row, self.model.sample_rate))
+        if (seconds := len(heard) / self.model.sample_rate) > self.model.seconds_at_most:
+            most = f"{self.model.family} hears {self.model.seconds_at_most:.0f} s at most; cut it"
+            raise BadSound(self.data.folder / row.file_name, f"lasts {seconds:.1f} s, {most}")
         return heard if self.through == "clean" else condition(self.through, heard, self.model.sample_rate, _number(row.id))
 
     def key(self, row: Utterance) -> str:

@@ -21,6 +21,8 @@ class Synthesize(Settings):
     """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
     synthesiser: str = "espeak"
     """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
+    language: str = "en-us"
+    """the language or accent that espeak speaks, by its own names: en-us, en-gb-scotland, de …"""
     train: dict[str, int] = Field({"age": 900, "gender": 900, "emotion": 1500, "content": 400})
     """clips to fine-tune on, per category; pairs count as two; content: attribute-free queries"""
     dev: dict[str, int] = Field({"age": 60, "gender": 60, "emotion": 120, "content": 60})
@@ -255,7 +257,9 @@ class Evaluate(Model):
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
     metrics: list[str] = Field(["pa", "preference", "exact"])
-    """what is scored: pa (from verdicts), preference (judge-free), exact, rouge, empathy (from ratings), or my_package.my_module:metric"""
+    """what is scored: pa (verdicts), preference (judge-free), exact, rouge, bert_score, empathy (ratings), my_package.my_module:metric"""
+    bert_model: Path | None = None
+    """folder of the model that bert_score reads replies with, such as roberta-large; without one replies have no bert_score"""
     together: str = ""
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)

@@ -51,8 +51,10 @@ class KimiAudio(SpeechLM):
         self.module = module.eval()
         self.tokenizer = tokenizer
         self.ears = ears.eval()
-        self.ids = Ids.of(tokenizer)
-        module.generation_config = GenerationConfig(eos_token_id=self.ids.text_end, pad_token_id=tokenizer.pad_token_id)  # type: ignore[assignment]
+        if tokenizer is not None:
+            self.ids = Ids.of(tokenizer)
+            ends = {"eos_token_id": self.ids.text_end, "pad_token_id": tokenizer.pad_token_id}
+            module.generation_config = GenerationConfig(**ends)  # type: ignore[assignment]
         self._decoder: Any = module.model
         self._names = {id(child): name for name, child in module.named_modules()}
 
@@ -73,10 +75,7 @@ class KimiAudio(SpeechLM):
         from undertone.models.kimi_audio.config import KimiAudioConfig
         from undertone.models.kimi_audio.language_model import KimiAudioForCausalLM
 
-        table, _ = KimiAudioConfig.get_config_dict(checkpoint)
-        if table.get("model_type") not in cls.model_types:
-            raise ValueError(f"model {checkpoint}: of model_type {table.get('model_type')!r}, no Kimi-Audio; leave family empty")
-        config = KimiAudioConfig.from_dict(table)
+        config = KimiAudioConfig.from_pretrained(checkpoint)
         config.kimia_mimo_layers *= speech
         with torch.device("meta"):
             wanted = weights.shapes(KimiAudioForCausalLM(config))
@@ -112,6 +111,28 @@ class KimiAudio(SpeechLM):
         ears = hearing.Ears(WhisperEncoder(config.whisper_config(**small)), SpeechTokenizer(codes))
         return cls(module, tokens, ears)
 
+    @classmethod
+    def configuration(cls, checkpoint: str | Path) -> Any:
+        from undertone.models.kimi_audio.config import KimiAudioConfig
+
+        config = KimiAudioConfig.from_pretrained(checkpoint)
+        config.kimia_mimo_layers = 0
+        return config
+
+    @classmethod
+    def hollow(cls, config: Any, dtype: torch.dtype = torch.bfloat16) -> Self:
+        """As of `Stock`."""
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        from undertone.models.kimi_audio.config import speech_tokenizer_config, whisper_config
+        from undertone.models.kimi_audio.language_model import KimiAudioForCausalLM
+        from undertone.models.kimi_audio.speech_tokenizer import SpeechTokenizer
+
+        with torch.device("meta"):
+            module = KimiAudioForCausalLM._from_config(config, dtype=dtype)
+            ears = hearing.Ears(WhisperEncoder(whisper_config()), SpeechTokenizer(speech_tokenizer_config()))
+        return cls(module, None, ears)
+
     # --- layers ---------------------------------------------------------------------------------------------------------------
 
     def blocks(self) -> Mapping[LayerRef, nn.Module]:
@@ -132,8 +153,9 @@ class KimiAudio(SpeechLM):
         # The table is part of what is heard: a code is a row of it.
         return nn.ModuleList([self.ears, self._decoder.vq_adaptor, self._decoder.embed_tokens])
 
-    def forget_front(self) -> None:
-        self.ears.to("cpu")
+    @property
+    def forgettable(self) -> nn.Module:
+        return self.ears
 
     # --- hearing --------------------------------------------------------------------------------------------------------------
 
@@ -176,7 +198,7 @@ class KimiAudio(SpeechLM):
                 clip = said if isinstance(said, Tensor) else torch.from_numpy(said if said.ndim == 2 else self.frames(said))
                 (heard if cached else frames).append(clip)
                 messages.append(Message(role, "audio", [self.ids.blank] * (len(clip) if cached else self.token_count(len(clip)))))
-            answer = [*self.reply_ids(replies[i]), *[self.ids.text_end] * close] if replies is not None else []
+            answer = [*self.reply_ids(replies[i]), *[self.end_token_id] * close] if replies is not None else []
             rows.append((streams(messages, self.ids).merged(self.ids.blank), answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from undertone.models.checkpoints import refuse_pickle
+
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 ROTARY = r"model\.(mimo_)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
 """Frequencies of the rotary embedding: they follow from the configuration."""
@@ -16,8 +18,6 @@ ROTARY = r"model\.(mimo_)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
 SPEECH_BRANCH = r"model\.mimo_.*|mimo_output\..*"
 WHISPER_DECODER = r"model\.decoder\..*|proj_out\..*"
 CODEBOOK_TRAINING = r"ema_count|ema_weight"
-
-PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt")
 
 
 class Part(NamedTuple):
@@ -60,9 +60,8 @@ def published(part: Part) -> dict[str, Found]:
             raise OSError(f"model {part}: no {shards[files.index(None)]}, which its index names; download the checkpoint again")
     elif whole is not None:
         files = [whole]
-    elif any(found_file(part.checkpoint, name, part.subfolder) for name in PICKLED):
-        raise OSError(f"model {part}: its weights are pickled, and opening them may run anything; convert them to safetensors")
     else:
+        refuse_pickle(str(part))
         raise OSError(f"model {part}: no {WHOLE} there; download the checkpoint again")
     tensors: dict[str, Found] = {}
     for file in files:
