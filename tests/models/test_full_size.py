@@ -14,6 +14,7 @@ import pytest
 from undertone.cli import COMMANDS, main
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
+from undertone.models.kimi_audio.config import PUBLISHED as KIMI
 from undertone.recipes.estimate import estimate
 from undertone.settings import Finetune, read_config
 
@@ -94,6 +95,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float | None]] = {
         8.6e9,
     ),
     "microsoft/Phi-4-multimodal-instruct": ({"model_type": "phi4_multimodal", "tie_word_embeddings": True}, 4.7e9),
+    "moonshotai/Kimi-Audio-7B-Instruct": ({"model_type": "kimi_audio", **KIMI}, 7.76e9),
     "zai-org/GLM-ASR-Nano-2512": ({"model_type": "glmasr", "architectures": ["GlmAsrForConditionalGeneration"]}, None),
 }  # fmt: skip
 """config.json, as far as it differs from the defaults, and the parameters that what is loaded is known to have, where it is known."""

@@ -24,6 +24,7 @@ FAMILIES = {
     "audioflamingo3": "undertone.models.audioflamingo3:AudioFlamingo3",
     "granite_speech": "undertone.models.granite_speech:GraniteSpeech",
     "phi4_multimodal": "undertone.models.phi4_multimodal:Phi4Multimodal",
+    "kimi_audio": "undertone.models.kimi_audio.family:KimiAudio",
     "generic": "undertone.models.generic:Generic",
     "frozen_llm": "undertone.models.frozen_llm:FrozenLLM",
 }

@@ -121,6 +121,8 @@ class SpeechLM(ABC):
     """Whether packed rows equal single clips; where not, batches are padded and their parts hold clips of like length."""
     targets: ClassVar[tuple[str, ...]] = ("q_proj", "v_proj")
     """The linear modules that carry what METHOD A.3 adapts."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Parts of `module` that are loaded and never asked, and stay on the CPU."""
     module: nn.Module
     tokenizer: Any
     sample_rate: int
@@ -134,6 +136,11 @@ class SpeechLM(ABC):
     @abstractmethod
     def tiny(cls, seed: int = 0) -> Self:
         """The family's own configuration class at toy size with random weights; nothing is downloaded."""
+
+    @classmethod
+    def configuration(cls, checkpoint: str | Path) -> Any:
+        """The configuration of `module` in a checkpoint; ValueError for a family whose configuration alone does not make a model."""
+        raise ValueError(f"estimate: family {cls.family} is no class of Transformers; run a few steps of it instead (--steps 3)")
 
     @abstractmethod
     def blocks(self) -> Mapping[LayerRef, nn.Module]:
@@ -168,9 +175,14 @@ class SpeechLM(ABC):
     def frozen_front(self) -> nn.Module:
         """Audio tower and projector, which nothing here ever trains."""
 
+    @property
+    def forgettable(self) -> nn.Module:
+        """What of the front nobody needs once all clips were listened to."""
+        return self.frozen_front()
+
     def forget_front(self) -> None:
         """Give the front's memory on the GPU back, once all clips were listened to; `listen` works on, at the CPU's pace."""
-        self.frozen_front().to("cpu")
+        self.forgettable.to("cpu")
 
     @property
     @abstractmethod
@@ -224,6 +236,10 @@ class SpeechLM(ABC):
             rows.append((asked, answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")
+        return self.left_padded(rows, frames, heard)
+
+    def left_padded(self, rows: Sequence[tuple[list[int], list[int]]], frames: list[Tensor], heard: list[Tensor]) -> Batch:
+        """Rows of what is asked and what is answered as one batch, with the clips' frames, or what was heard of them, in a row."""
         width = max(len(asked) + len(answer) for asked, answer in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)

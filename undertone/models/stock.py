@@ -19,14 +19,13 @@ class Stock(SpeechLM):
     """A family whose `module` is one class of Transformers, called `architecture` there.
 
     `template`: the published chat template, for checkpoints that keep it in code. `beside`: beginnings of the names of weights that a
-    checkpoint holds for parts that are not loaded. `unused`: parts that are loaded and never asked, for no picture is ever shown: they stay
-    on the CPU. They are not dropped, so that the module saves whole and is the class that stock PEFT opens.
+    checkpoint holds for parts that are not loaded. What is `unused`, for no picture is ever shown, is not dropped, so that the module saves
+    whole and is the class that stock PEFT opens.
     """
 
     architecture: ClassVar[str]
     template: ClassVar[str] = ""
     beside: ClassVar[tuple[str, ...]] = ()
-    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, module: nn.Module, tokenizer: Any, extractor: Any, name: str = "") -> None:
         self.module = module.eval()
@@ -81,7 +80,6 @@ class Stock(SpeechLM):
 
     @classmethod
     def configuration(cls, checkpoint: str | Path) -> Any:
-        """The configuration of `kind` in a checkpoint."""
         return cls.kind().config_class.from_pretrained(checkpoint)
 
     @classmethod

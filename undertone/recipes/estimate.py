@@ -3,7 +3,6 @@
 from undertone import settings
 from undertone.lookup import resolve
 from undertone.models import FAMILIES, family_of, place
-from undertone.models.stock import Stock
 from undertone.training.estimate import Cost, Step, cost
 from undertone.training.lora import adapt, choose_layers
 
@@ -15,8 +14,6 @@ def estimate(chosen: settings.Finetune) -> Cost:
 
     checkpoint = place(chosen.model)
     kind = resolve(FAMILIES, chosen.family or family_of(checkpoint), "model family")
-    if not issubclass(kind, Stock):
-        raise ValueError(f"estimate: family {kind.family} is no class of Transformers; run a few steps of it instead (--steps 3)")
     # What empty means is settled for a GPU: that is where such models are trained.
     model = kind.hollow(kind.configuration(checkpoint), getattr(torch, chosen.dtype or "bfloat16"))
     layers = choose_layers(chosen.layers, model, chosen.seed)

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from undertone.models.base import SpeechLM
 from undertone.models.packing import Packing, attending_within
-from undertone.models.stock import Stock
 from undertone.training.heads import Adch
 
 
@@ -108,13 +108,13 @@ def counting() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=kinds)
 
 
-def cost(model: Stock, adapted: nn.Module, step: Step, head: bool = True) -> Cost:
+def cost(model: SpeechLM, adapted: nn.Module, step: Step, head: bool = True) -> Cost:
     """What `step` takes of a hollow `model` (`Stock.hollow`) with an adapter on it; `head`: with the auxiliary head of METHOD A.3, whose
     parameters are counted and whose few multiplications are not. Clips are alike, so padded rows are packed ones without filling."""
     width = model.module.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
     of_head = sum(value.numel() for value in Adch(width).parameters()) if head else 0
     trained = [value for value in adapted.parameters() if value.requires_grad]
-    elsewhere = [model.frozen_front(), *map(model.module.get_submodule, model.unused)]
+    elsewhere = [model.forgettable, *map(model.module.get_submodule, model.unused)]
     away = {id(value) for part in elsewhere for value in part.parameters()}
     held = [value for value in adapted.parameters() if not value.requires_grad and id(value) not in away]
     clips = math.ceil(step.clips / step.parts)
@@ -133,13 +133,13 @@ def cost(model: Stock, adapted: nn.Module, step: Step, head: bool = True) -> Cos
     )
 
 
-def _silence(model: Stock, seconds: float) -> Any:
+def _silence(model: SpeechLM, seconds: float) -> Any:
     import numpy as np
 
     return np.zeros(int(seconds * model.sample_rate), np.float32)
 
 
-def _pass(model: Stock, adapted: nn.Module, clips: int, length: int, reply: int, packed: bool) -> tuple[float, int]:
+def _pass(model: SpeechLM, adapted: nn.Module, clips: int, length: int, reply: int, packed: bool) -> tuple[float, int]:
     """(multiplications, bytes) of one pass forward and back over `clips` of `length` tokens, of which `reply` are learnt."""
     table = model.module.get_input_embeddings().weight  # type: ignore[operator]
     packing = (Packing.of(torch.ones(clips, length)) if packed else _without_filling(clips, length)).to("meta")
