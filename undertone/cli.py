@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "evaluate": (settings.Evaluate, "undertone.recipes.evaluate:evaluate"),
     "recognize": (settings.Recognize, "undertone.recipes.recognize:recognize"),
     "ask": (settings.Ask, "undertone.recipes.ask:ask"),
+    "export": (settings.Export, "undertone.recipes.export:export"),
     "report": (settings.Report, "undertone.recipes.report:report"),
     "demo": (settings.Demo, "undertone.recipes.demo:demo"),
 }

@@ -12,6 +12,7 @@ import torch
 from checkpoints import STOCK, named, saved
 from conftest import RATE, tone
 from peft import PeftModel
+from safetensors.torch import load_file
 
 from undertone.audio import write_flac
 from undertone.cli import main
@@ -113,3 +114,18 @@ def test_a_clip_that_is_too_long_for_the_tower_is_turned_away(data: Path, tmp_pa
     rejected = (out / "rejected.jsonl").read_text()
     assert "lasts 4.5 s, qwen2_audio hears 4 s at most; cut it" in rejected
     assert rejected.count("\n") == 1
+
+
+def test_recomputed_layers_train_to_the_same_adapter_which_goes_out_with_its_story(data: Path, tmp_path: Path) -> None:
+    folder = saved("qwen2_5_omni", tmp_path / "model")
+    how = ["--data", str(data), "--steps", "3", "--batch-size", "4", "--layers", "1-2", "--dtype", "float32", "--replay", "0"]
+    for name, more in (("kept", []), ("again", ["--recompute"])):
+        assert main(["finetune", *named("qwen2_5_omni", folder), *how, "--out", str(tmp_path / name), *more]) == 0
+    kept, again = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("kept", "again"))
+    assert kept.keys() == again.keys()
+    for name, value in kept.items():
+        torch.testing.assert_close(again[name], value, rtol=1e-4, atol=1e-6)
+    assert main(["export", "--adapter", str(tmp_path / "again" / "adapter"), "--out", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "README.md").read_text()
+    for said in ("3 steps of 4 clips", "LoRA: rank 16, alpha 32, dropout 0.05", "Layers adapted: 1,2", "| Trainable parameters |"):
+        assert said in page, page

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from undertone.lookup import resolve
 from undertone.run import processor
+from undertone.settings import SERVED
 
 if TYPE_CHECKING:
     import torch
@@ -36,27 +37,34 @@ EARS = "undertone-tiny-ears"
 """The semantic stage of the frozen road that ships with the package: ears for undertone-tiny-lm."""
 
 
-def open_model(name: str, family: str = "", device: str = "", dtype: str = "") -> "SpeechLM":
-    """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails."""
+def open_model(name: str, family: str = "", device: str = "", dtype: str = "", bits: Literal[0, 4, 8] = 0) -> "SpeechLM":
+    """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails. `bits`: 0, or how many
+    the language model's weights are to have (`quantised`)."""
     import torch
     from safetensors import SafetensorError
     from transformers.utils import logging
 
+    from undertone.models import quantised
     from undertone.models.checkpoints import described
 
     logging.disable_progress_bar()
+    if name.startswith(SERVED):
+        raise ValueError(f"model {name}: what is asked over HTTP has no weights here; only undertone evaluate takes it")
     where = choose_device(device)
     number = getattr(torch, choose_dtype(dtype, where))
+    library = quantised.check(bits, where) if bits else None
     checkpoint = place(name)
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     if family in FAMILIES and kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
         raise ValueError(f"model {checkpoint}: of model_type {said!r}, which family {kind.family} does not read; leave family empty")
     try:
-        opened: SpeechLM = kind.load(checkpoint, where, number)
+        opened: SpeechLM = kind.load(checkpoint, "cpu" if bits else where, number)
     except (SafetensorError, JSONDecodeError) as error:
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)
     opened.frozen_front().requires_grad_(False)
+    if bits:
+        quantised.quantise(opened, library, bits, where)
     choose_attention(opened, where, number)
     return opened
 

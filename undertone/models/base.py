@@ -184,6 +184,13 @@ class SpeechLM(ABC):
         """Give the front's memory on the GPU back, once all clips were listened to; `listen` works on, at the CPU's pace."""
         self.forgettable.to("cpu")
 
+    def stored_names(self, stored: Sequence[str]) -> Mapping[str, str]:
+        """Name of a parameter in `module` → name of the tensor that holds it in a checkpoint with the tensors `stored`. A family that loads
+        its weights without Transformers says so itself."""
+        from undertone.models.files import module_names
+
+        return module_names(self.module, stored)
+
     @property
     @abstractmethod
     def text_model(self) -> nn.Module:

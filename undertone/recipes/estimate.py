@@ -12,6 +12,8 @@ def estimate(chosen: settings.Finetune) -> Cost:
     a family whose configuration alone does not make a model."""
     import torch
 
+    if chosen.recompute or chosen.bits:
+        raise ValueError("estimate: it knows nothing of recompute and bits; leave them out, and read the memory as the most that is needed")
     checkpoint = place(chosen.model)
     kind = resolve(FAMILIES, chosen.family or family_of(checkpoint), "model family")
     # What empty means is settled for a GPU: that is where such models are trained.

@@ -21,6 +21,7 @@ from undertone.training.loop import Encoder, Schedule, train, validate
 from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
 from undertone.training.objectives import PeFt
 from undertone.training.ranks import ranks
+from undertone.training.recompute import recompute
 
 LEVELS = ("category", "attribute")
 
@@ -43,6 +44,8 @@ def finetune(chosen: settings.Finetune) -> Path:
 
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
+    if chosen.recompute:
+        recompute(corridor.model)
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from undertone.audio import BadSound, Conversions, Wave
 from undertone.models.base import SpeechLM
+from undertone.models.endpoint import Served
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
 from undertone.records import Utterance
@@ -20,7 +21,7 @@ from undertone.speech.speakers import Scale, scales
 class Sounds:
     """Opens clips of `data` for `model`; `through` names the condition they are heard under."""
 
-    def __init__(self, data: Data, model: SpeechLM, through: str = "clean", per_speaker: bool = False) -> None:
+    def __init__(self, data: Data, model: SpeechLM | Served, through: str = "clean", per_speaker: bool = False) -> None:
         if per_speaker and not isinstance(model, FrozenLLM):
             raise ValueError(f"per_speaker: {model.family} hears clips one by one; only models that undertone align made can be told more")
         self.data, self.model, self.through, self.per_speaker = data, model, through, per_speaker
@@ -61,8 +62,10 @@ class Sounds:
     @cached_property
     def _scales(self) -> Mapping[str, Scale]:
         """Of every speaker, from all that can be heard of it."""
+        assert isinstance(self.model, FrozenLLM)
+        frames = self.model.frames
         able = (row for row in bar("getting to know the speakers")(self.data.utterances) if self._usable(row))
-        return scales(able, lambda row: self.model.frames(self.wave(row)))
+        return scales(able, lambda row: frames(self.wave(row)))
 
     def _usable(self, row: Utterance) -> bool:
         try:
