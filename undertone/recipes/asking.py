@@ -72,7 +72,7 @@ def exchangeable(rows: Sequence[Utterance], where: Path) -> list[Utterance]:
 
 def prompting(chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequence[Utterance]) -> Asking:
     """Each utterance is asked by its audio; under a control as its row of the table says."""
-    system, heard = chosen.system, corridor.heard
+    system = chosen.system
     if chosen.control:
         return Asking(_controlled(CONTROLS[chosen.control], chosen, corridor, rows))
     if chosen.words:
@@ -87,7 +87,7 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequen
         fitted = fit_speakers(train, heard.__getitem__)
         took, weights = time.monotonic() - began, sum(one.weights.numel() for one in fitted.values())
         return Asking(lambda row: Prompt(audio=heard[row.id], system=system, note=spoken_note(fitted, heard[row.id])), weights, took)
-    return Asking(lambda row: Prompt(audio=heard[row.id], system=system))
+    return Asking(lambda row: Prompt(audio=corridor.heard[row.id], system=system))
 
 
 def _controlled(control: Control, chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequence[Utterance]) -> Ask:
@@ -115,7 +115,5 @@ def comparable(before: Sequence[Reply], rows: Sequence[Utterance], folder: Path)
     asked = {row.id for row in rows}
     shared = [reply for reply in before if reply.utterance_id in asked]
     if not shared:
-        raise ValueError(
-            f"{folder}: none of its replies is to an utterance that is asked now; name an evaluation of the same data and split"
-        )
+        raise ValueError(f"{folder}: none of its replies is to what is asked now; name an evaluation of the same data and split")
     return shared

@@ -1,20 +1,16 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from undertone.audio import BadSound
 from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.recipes.sounds import Sounds
+from undertone.recipes.sounds import Sounds, turned_away, usable, warn
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import SERVED, Align, Analyze, Evaluate, Finetune, Model, Recognize
@@ -52,35 +48,6 @@ class Corridor(NamedTuple):
         found = [row for row in rows if row.id in self.heard]
         warn(len(rows) - len(found), self.sounds, self.rejected, self.ours)
         return found
-
-
-def usable(sounds: Sounds, rejected: Journal, strict: bool) -> Callable[[Utterance], NDArray[np.float32] | None]:
-    """What `sounds` gives of a clip; None, once it is noted in `rejected` (`strict`: an error), where it cannot be used."""
-    known = {row.id for row in rejected.rows(Rejected)}
-
-    def wave(row: Utterance) -> NDArray[np.float32] | None:
-        try:
-            return sounds(row)
-        except BadSound as error:
-            if strict:
-                raise
-            if row.id not in known:
-                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
-            return None
-
-    return wave
-
-
-def warn(lost: int, sounds: Sounds, rejected: Journal, ours: bool) -> None:
-    """Say what was converted, and that `lost` clips were turned away."""
-    if ours:  # the reader of another's manifest has opened, counted and warned already
-        sounds.counts.warn(sounds.data.folder, sounds.model.sample_rate)
-    _turned_away(lost, rejected)
-
-
-def _turned_away(clips: int, rejected: Journal) -> None:
-    if clips:
-        logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
 
 
 def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) -> Run:
@@ -126,5 +93,5 @@ def read_data(settings: Model, rejected: Journal) -> Data:
     found = corpora.read_data(settings.data, *words, settings.strict, settings.disjoint, settings.corpus, settings.fold)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
-    _turned_away(len(found.rejected), rejected)
+    turned_away(len(found.rejected), rejected)
     return found.data

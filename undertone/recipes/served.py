@@ -12,8 +12,8 @@ from undertone.evaluation.metrics import Asked
 from undertone.evaluation.replies import Ask, ask
 from undertone.models.endpoint import Served
 from undertone.progress import bar
-from undertone.recipes.opening import Corridor, read_data, usable, warn
-from undertone.recipes.sounds import Sounds
+from undertone.recipes.opening import Corridor, read_data
+from undertone.recipes.sounds import Sounds, usable, warn
 from undertone.records import Judgement, Reply, Utterance
 from undertone.run import Journal, Run
 from undertone.speech import corpora

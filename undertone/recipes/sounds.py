@@ -1,6 +1,7 @@
 """What a model is given of a clip: its sound, as it is or through a condition, and on demand relative to its speaker's other clips."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 
@@ -12,7 +13,8 @@ from undertone.models.base import SpeechLM
 from undertone.models.endpoint import Served
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
-from undertone.records import Utterance
+from undertone.records import Rejected, Utterance
+from undertone.run import Journal
 from undertone.speech.augment import condition
 from undertone.speech.folder import Data, load_sound
 from undertone.speech.speakers import Scale, scales
@@ -78,3 +80,33 @@ class Sounds:
 def _number(name: str) -> int:
     """A seed of the clip's own, so that its noise is the same in every run."""
     return int(sha256(name.encode()).hexdigest()[:8], 16)
+
+
+def usable(sounds: Sounds, rejected: Journal, strict: bool) -> Callable[[Utterance], NDArray[np.float32] | None]:
+    """What `sounds` gives of a clip; None, once it is noted in `rejected` (`strict`: an error), where it cannot be used."""
+    known = {row.id for row in rejected.rows(Rejected)}
+
+    def wave(row: Utterance) -> NDArray[np.float32] | None:
+        try:
+            return sounds(row)
+        except BadSound as error:
+            if strict:
+                raise
+            if row.id not in known:
+                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+            return None
+
+    return wave
+
+
+def warn(lost: int, sounds: Sounds, rejected: Journal, ours: bool) -> None:
+    """Say what was converted, and that `lost` clips were turned away."""
+    if ours:  # the reader of another's manifest has opened, counted and warned already
+        sounds.counts.warn(sounds.data.folder, sounds.model.sample_rate)
+    turned_away(lost, rejected)
+
+
+def turned_away(clips: int, rejected: Journal) -> None:
+    """Say that so many clips cannot be used."""
+    if clips:
+        logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
