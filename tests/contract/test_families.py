@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from undertone.analysis.activations import language_layers, recording
+from undertone.analysis.patching import Contrast, patch
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
 from undertone.models.packing import ROW
+from undertone.models.passes import calls, decoder, language_layers, recording, resume
 from undertone.training.heads import mean_over
 from undertone.training.lora import adapt, adapted_modules
 
@@ -171,3 +172,39 @@ def test_replies_equal_stock_generate_and_likelihoods_equal_the_loss(model: Spee
         assert model.greedy(asked, 12) == [text.strip() for text in model.tokenizer.batch_decode(stock, skip_special_tokens=True)]
         for prompt, reply, value in zip(group, replies, likelihood, strict=True):
             torch.testing.assert_close(-model.token_losses(model.encode([prompt], [reply])).sum(), value, rtol=1e-4, atol=1e-3)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_pass_taken_up_again_is_the_pass(model: SpeechLM, packed: bool) -> None:
+    """From every layer on, bit for bit, and no layer below it runs."""
+    batch = model.encode([Prompt(audio=wave(0.7, 1), system="hm"), Prompt(audio=wave(1.9, 2))])
+    batch = batch.packed() if packed else batch
+    with recording(model) as seen, calls(model) as made:
+        whole = model.hidden(batch)
+    fired: list[int] = []
+    for number, block in enumerate(decoder(model)):
+        block.register_forward_hook(lambda *_, n=number: fired.append(n))
+    for layer, states in enumerate(seen):
+        assert resume(model, batch, made, layer, states).equal(whole)
+        assert fired == list(range(layer, model.layers))
+        fired.clear()
+
+
+@torch.inference_mode()
+def test_patched_passes_that_share_their_beginning_equal_whole_ones(model: SpeechLM) -> None:
+    """To 1e-5 in float32, in n (n + 1) / 2 layer calls instead of n (n + 1), and 2 n for the unpatched passes."""
+    contrasts = [Contrast(Prompt(audio=wave(1.0, 1)), Prompt(audio=wave(1.4, 2)), "please wait", "to fix the socket"),
+                 Contrast(Prompt(audio=wave(2.1, 3)), Prompt(audio=wave(0.8, 4)), "to buy one", "to buy two")]  # fmt: skip
+    fired: list[int] = []
+    for number, block in enumerate(decoder(model)):
+        block.register_forward_hook(lambda *_, n=number: fired.append(n))
+    n = model.layers
+    quick = patch(model, contrasts)
+    assert len(fired) == 2 * n + n * (n + 1) // 2
+    fired.clear()
+    whole = patch(model, contrasts, packed=False)
+    assert len(fired) == 2 * n + n * (n + 1)
+    assert whole.patched.abs().max() > 1e-4, "patches that change nothing prove nothing"
+    torch.testing.assert_close(quick.patched, whole.patched, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(quick.full, whole.full, rtol=1e-5, atol=1e-5)

@@ -144,6 +144,8 @@ class Analyze(Model):
     """folds of the probes, speakers kept apart"""
     patch_pairs: int = Field(64, ge=0)
     """minimal pairs per category whose activations are patched"""
+    engine: Literal["packed", "plain"] = "packed"
+    """packed: rows without padding, patched passes begin where they are patched; plain: padded and whole, the slow path that it equals"""
     bootstrap: int = Field(1000, ge=0)
     """resamples of every interval"""
     seed: int = 0

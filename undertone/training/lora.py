@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from undertone.analysis.activations import language_layers
 from undertone.models.base import LayerRef, SpeechLM
+from undertone.models.passes import language_layers
 from undertone.records import parse_json
 
 
