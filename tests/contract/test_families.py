@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from undertone.analysis.patching import Contrast, patch
+from undertone.evaluation.replies import stock_ids
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
@@ -208,3 +209,15 @@ def test_patched_passes_that_share_their_beginning_equal_whole_ones(model: Speec
     assert whole.patched.abs().max() > 1e-4, "patches that change nothing prove nothing"
     torch.testing.assert_close(quick.patched, whole.patched, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(quick.full, whole.full, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_replies_equal_those_of_stock_generate_one_by_one(model: SpeechLM) -> None:
+    """Token for token in float32, whatever stands beside them in the batch and whenever they end."""
+    prompts = [Prompt(audio=wave(0.5 + 0.4 * i, i), system="hm" * i) for i in range(6)]
+    long = [stock_ids(model, one, 40) for one in prompts]
+    # Ends where some replies stop early, some late and some never: a random model ends nowhere by itself.
+    model.module.generation_config.eos_token_id = sorted({long[0][2], long[1][20]})
+    alone = [stock_ids(model, one, 40) for one in prompts]
+    assert len({len(one) for one in alone}) > 1, "they end together"
+    assert model.greedy_ids(model.prefill(model.encode(prompts)), 40) == alone

@@ -1,6 +1,8 @@
 """How a tokenizer's own chat template writes: found out by asking it, so that no family's format is written down here."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 _WORD = "x"
@@ -66,3 +68,13 @@ def _end(tokenizer: Any) -> int | None:
     special = {*tokenizer.all_special_ids, *(i for i, token in tokenizer.added_tokens_decoder.items() if token.special)}
     behind = answered[len(asked) :] if answered[: len(asked)] == asked else answered[-2:]
     return next((i for i in behind if i in special), tokenizer.eos_token_id)
+
+
+def processor_template(checkpoint: str | Path) -> str:
+    """The chat template that a checkpoint keeps for its processor alone (`chat_template.json`); ValueError where it has none."""
+    from transformers.utils import cached_file
+
+    path = cached_file(str(checkpoint), "chat_template.json", _raise_exceptions_for_missing_entries=False)
+    if path is None:
+        raise ValueError(f"model {checkpoint}: no chat template, neither with the tokenizer nor in chat_template.json")
+    return str(json.loads(Path(path).read_text(encoding="utf-8"))["chat_template"])

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from undertone.analysis.activations import language_layers
 from undertone.models.base import SpeechLM
+from undertone.models.passes import language_layers
 
 Bits = Literal[4, 8]
 

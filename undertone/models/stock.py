@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM, processor_template
-from undertone.models.chat import Chat, render
+from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM
+from undertone.models.chat import Chat, processor_template, render
 from undertone.models.checkpoints import open_module
 
 

@@ -10,7 +10,8 @@ import torch
 from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.recipes.sounds import Sounds, turned_away, usable, warn
+from undertone.recipes.complaints import no_room, turned_away, warn
+from undertone.recipes.sounds import Sounds, usable
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
 from undertone.settings import SERVED, Align, Analyze, Evaluate, Finetune, Model, Recognize
@@ -37,14 +38,17 @@ class Corridor(NamedTuple):
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
         so a recipe calls this once. Of several processes the main one listens."""
-        wave = usable(self.sounds, self.rejected, self.strict)
         together = ranks(self.model.device)
-        with together.main_process_first():
+        with together.main_process_first():  # the others know what it turned away
+            wave = usable(self.sounds, self.rejected, self.strict)
             if together.is_main_process:
                 self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
             else:
-                self.heard.look_up(rows)
-        self.model.forget_front()
+                self.heard.look_up(rows, wave)
+        if self.heard.unkept:
+            no_room(self.heard.unkept, len(rows), self.heard.folder.parent)
+        else:
+            self.model.forget_front()
         found = [row for row in rows if row.id in self.heard]
         warn(len(rows) - len(found), self.sounds, self.rejected, self.ours)
         return found
@@ -76,7 +80,8 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
         data = read_data(settings, rejected)
     model = open_model(settings.model, settings.family, settings.device, settings.dtype, settings.bits)
     sounds = Sounds(data, model, through, settings.per_speaker)
-    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key)
+    most = settings.features_gb * 1e9
+    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key, most)
     return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), sounds)
 
 

@@ -12,8 +12,9 @@ from undertone.evaluation.metrics import Asked
 from undertone.evaluation.replies import Ask, ask
 from undertone.models.endpoint import Served
 from undertone.progress import bar
+from undertone.recipes.complaints import warn
 from undertone.recipes.opening import Corridor, read_data
-from undertone.recipes.sounds import Sounds, usable, warn
+from undertone.recipes.sounds import Sounds, usable
 from undertone.records import Judgement, Reply, Utterance
 from undertone.run import Journal, Run
 from undertone.speech import corpora
@@ -82,7 +83,8 @@ def replied(
         return send(corridor.model, rows, prompt, run.name, chosen.max_new_tokens, journal)
     if chosen.adapter is not None and chosen.strength > 0:
         load_adapter(corridor.model, chosen.adapter, chosen.strength)
-    how = (prompt, run.name, chosen.batch, chosen.max_new_tokens, "preference" in chosen.metrics, bar(run.name))
+    suits, plain = "preference" in chosen.metrics, chosen.engine == "plain"
+    how = (prompt, run.name, chosen.batch, chosen.max_new_tokens, suits, bar(run.name), plain)
     for replies in ask(corridor.model, rows, *how):
         journal.append(replies)
     return {}

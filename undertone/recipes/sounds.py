@@ -1,6 +1,5 @@
 """What a model is given of a clip: its sound, as it is or through a condition, and on demand relative to its speaker's other clips."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -94,19 +93,7 @@ def usable(sounds: Sounds, rejected: Journal, strict: bool) -> Callable[[Utteran
                 raise
             if row.id not in known:
                 rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+                known.add(row.id)
             return None
 
     return wave
-
-
-def warn(lost: int, sounds: Sounds, rejected: Journal, ours: bool) -> None:
-    """Say what was converted, and that `lost` clips were turned away."""
-    if ours:  # the reader of another's manifest has opened, counted and warned already
-        sounds.counts.warn(sounds.data.folder, sounds.model.sample_rate)
-    turned_away(lost, rejected)
-
-
-def turned_away(clips: int, rejected: Journal) -> None:
-    """Say that so many clips cannot be used."""
-    if clips:
-        logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)

@@ -109,6 +109,8 @@ class Model(Settings):
     """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
+    features_gb: float = Field(100.0, ge=0)
+    """GB that folder may take (6 s at 7 B are about 1 MB); clips beyond go through the tower whenever they are asked for"""
     per_speaker: bool = False
     """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False
@@ -276,6 +278,8 @@ class Evaluate(Model):
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
+    engine: Literal["batched", "plain"] = "batched"
+    """batched: replies are written side by side; plain: one by one by Transformers' own generate, the slow path that it equals"""
     limit: int = Field(0, ge=0)
     """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from undertone.models.base import SpeechLM
+from undertone.models.logits import cross_entropy
 from undertone.models.packing import Packing, attending_within
 from undertone.training.heads import Adch
 
@@ -153,7 +154,7 @@ def _pass(model: SpeechLM, adapted: nn.Module, clips: int, length: int, reply: i
             out = model.text_model(inputs_embeds=row, use_cache=False, packing=packing, position_ids=packing.position)
         learnt = out.last_hidden_state[0, : clips * reply]
         targets = torch.empty(len(learnt), dtype=torch.long, device="meta")
-        model.cross_entropies(learnt, targets).sum().backward()  # type: ignore[no-untyped-call]
+        cross_entropy(learnt, targets, model.lm_head).sum().backward()  # type: ignore[no-untyped-call]
     return float(counted.get_total_flops()), alive.most
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch.utils.checkpoint import checkpoint
 
-from undertone.analysis.activations import language_layers
 from undertone.models.base import SpeechLM
 from undertone.models.packing import attending_as
+from undertone.models.passes import language_layers
 
 
 def recompute(model: SpeechLM) -> None:
