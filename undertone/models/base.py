@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from undertone.models.packing import Packing, attending_within
+from undertone.models.token_loss import cross_entropies
 
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
-
-LOGITS = 1 << 26
-"""Logits computed at once where only their losses are wanted: at most three copies of them lie in memory, 0.7 GB in all."""
 
 Component = Literal["audio_tower", "projector", "language_model"]
 
@@ -273,13 +271,7 @@ class SpeechLM(ABC):
         """As `token_losses`, from hidden states at hand."""
         targets = batch.labels[:, 1:]
         labelled = targets != IGNORED
-        return self._losses(hidden[:, :-1][labelled], targets[labelled])
-
-    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """(position,) cross-entropy of `targets` after `hidden` (position, width), so many at once as make `LOGITS` logits."""
-        size = max(1, LOGITS // len(self.lm_head.weight))  # type: ignore[arg-type]
-        parts = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
-        return torch.cat([nn.functional.cross_entropy(self.lm_head(some).float(), true, reduction="none") for some, true in parts])
+        return cross_entropies(hidden[:, :-1][labelled], targets[labelled], self.lm_head)
 
     # --- answering ------------------------------------------------------------------------------------------------------------
 
@@ -331,7 +323,7 @@ class SpeechLM(ABC):
         asked.cache.crop(-ids.shape[1])
         real = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
         losses = torch.zeros(real.shape, device=self.device)
-        losses[real] = self._losses(hidden[real], ids[real])
+        losses[real] = cross_entropies(hidden[real], ids[real], self.lm_head)
         return -losses.sum(-1)
 
     @property
