@@ -68,6 +68,7 @@ IMMATERIAL = frozenset(
         "dtype",  # what it means is bound as an input
         "batch",
         "workers",
+        "recompute",
         "strict",
         "engine",
         "features",

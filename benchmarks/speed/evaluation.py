@@ -7,7 +7,6 @@ official feature extractor gives: padded to 300 s, as the official processor has
 greedily in float32, and the replies must be the same.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import in_turn, keep, rows
+from timing import flags, in_turn, keep, rows
 
 from undertone.evaluation.replies import ask
 from undertone.models import EMBEDDED, open_model
@@ -105,17 +104,16 @@ def opened(checkpoint: str) -> Qwen2_5Omni:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=EMBEDDED)
-    parser.add_argument("--clips", type=int, default=128)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--dry", action="store_true", help="print, keep no row")
+    parser = flags(__doc__)
+    parser.add_argument("--model", default=EMBEDDED, help="a checkpoint of Qwen2.5-Omni's class (%(default)s)")
+    parser.add_argument("--clips", type=int, default=128, help="clips in a round (%(default)s)")
     given = parser.parse_args()
     for peer, padded in (("generate, padded to 300 s", True), ("generate, not padded", False)):
-        found = in_turn(partial(ours, given.model, given.clips), partial(stock, given.model, given.clips, padded), given.pairs)
+        sides = partial(ours, given.model, given.clips), partial(stock, given.model, given.clips, padded)
+        found = in_turn(*sides, given.pairs, given.threads)
         differing = sum(a != b for a, b in zip(found.ours.result, found.peer.result, strict=True))
         assert not differing, f"{peer}: {differing} of {given.clips} replies differ; no ratio is claimed"
         pace = {name: given.clips / float(np.median(side.seconds)) for name, side in found._asdict().items()}
         details = {"clips": given.clips, "model": given.model, "dtype": "float32", "replies_identical": True}
         details |= {f"{name}_replies_per_second": value for name, value in pace.items()}
-        keep(rows("evaluation", peer, f"{given.model}, {given.clips} clips", found, details), dry=given.dry)
+        keep(rows("evaluation", peer, f"{given.model}, {given.clips} clips", found, details), given.results)

@@ -7,7 +7,6 @@ quality, checks, FLAC. Both sides take one core at a time and are asked with the
 the range of pitch. Where there is no program espeak-ng on the PATH, it is said and no row is written for it.
 """
 
-import argparse
 import random
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
-from timing import Compared, in_turn, keep, rows
+from timing import Compared, flags, in_turn, keep, rows
 
 from undertone.speech.pairs import Cast, Planned, plan_pairs
 from undertone.speech.rendering import jobs, render, render_job
@@ -91,10 +90,8 @@ def pace(found: Compared, clips: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--dry", action="store_true", help="print, keep no row")
+    parser = flags(__doc__)
+    parser.add_argument("--clips", type=int, default=200, help="renderings in a round (%(default)s)")
     given = parser.parse_args()
     sides = {
         "samples": (partial(samples, in_process), partial(samples, started)),
@@ -105,6 +102,6 @@ if __name__ == "__main__":
         sides = {}
     for group, (ours, peer) in sides.items():
         found = in_turn(partial(ours, given.clips), partial(peer, given.clips), given.pairs, threads=1)
-        keep(rows("synthesis", "espeak-ng program", group, found, pace(found, given.clips)), dry=given.dry)
+        keep(rows("synthesis", "espeak-ng program", group, found, pace(found, given.clips)), given.results)
     found = in_turn(partial(pooled, 2, given.clips), partial(pooled, 1, given.clips), given.pairs, threads=1)
-    keep(rows("synthesis", "one process", "two processes", found, pace(found, given.clips)), dry=given.dry)
+    keep(rows("synthesis", "one process", "two processes", found, pace(found, given.clips)), given.results)

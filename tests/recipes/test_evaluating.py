@@ -103,7 +103,7 @@ def test_a_judge_that_dies_half_way_goes_on_at_the_next_start(data: Path, tmp_pa
 def test_an_earlier_run_of_other_utterances_is_named(tmp_path: Path, utterance: Make) -> None:
     before = [Reply(utterance_id=name, run="vanilla", text="yes") for name in ("u0", "elsewhere")]
     assert comparable(before, [utterance(0), utterance(1)], tmp_path / "earlier") == before[:1]
-    with pytest.raises(ValueError, match="earlier: none of its replies is to an utterance that is asked now"):
+    with pytest.raises(ValueError, match="earlier: none of its replies is to what is asked now"):
         comparable(before, [utterance(1)], tmp_path / "earlier")
 
 

@@ -39,12 +39,22 @@ def ask(
         with torch.inference_mode():
             asked = model.prefill(model.encode(prompts))
             leaning = preferences(model, asked, part) if preference else [None] * len(part)
-            made = [model.stock_ids(one, max_new_tokens) for one in prompts] if plain else model.greedy_ids(asked, max_new_tokens)
+            made = [stock_ids(model, one, max_new_tokens) for one in prompts] if plain else model.greedy_ids(asked, max_new_tokens)
         share = (time.monotonic() - began) / len(part)
         yield [
             Reply(utterance_id=row.id, run=run, text=text, preference=lean, seconds=share)
             for row, text, lean in zip(part, model.words(made), leaning, strict=True)
         ]
+
+
+@torch.inference_mode()
+def stock_ids(model: SpeechLM, prompt: Prompt, max_new_tokens: int) -> list[int]:
+    """The reply to one prompt by Transformers' own `generate`: the slow path that `greedy_ids` equals."""
+    batch = model.encode([prompt])
+    how = {"max_new_tokens": max_new_tokens, "do_sample": False, "repetition_penalty": 1.0}
+    ends = {"eos_token_id": model.end_tokens, "pad_token_id": model.tokenizer.pad_token_id}
+    made = model.module.generate(inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, **how, **ends)  # type: ignore[operator]
+    return made[0].tolist()  # type: ignore[no-any-return]
 
 
 def preferences(model: SpeechLM, asked: Asked, rows: Sequence[Utterance]) -> list[float | None]:

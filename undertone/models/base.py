@@ -1,6 +1,6 @@
 """The contract of a model family, and the few things that are the same for all: padding, splicing audio in, scoring, generating."""
 
-import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,24 +108,23 @@ def labelled(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     return hidden[:, :-1][where], targets[where]
 
 
-def processor_template(checkpoint: str | Path) -> str:
-    """The chat template that a checkpoint keeps for its processor alone (`chat_template.json`); ValueError where it has none."""
-    from transformers.utils import cached_file
-
-    path = cached_file(str(checkpoint), "chat_template.json", _raise_exceptions_for_missing_entries=False)
-    if path is None:
-        raise ValueError(f"model {checkpoint}: no chat template, neither with the tokenizer nor in chat_template.json")
-    return str(json.loads(Path(path).read_text(encoding="utf-8"))["chat_template"])
-
-
 class SpeechLM(ABC):
     """An audio language model: audio tower → projector → language model, addressed by `LayerRef`.
 
-    `module` is the Transformers (or our own) model, unmodified; `tokenizer` its tokenizer with a chat template.
+    `module` is the Transformers (or our own) model, unmodified; `tokenizer` its tokenizer with a chat template. `model_types` is what
+    config.json says of checkpoints that this family reads; empty: it is only chosen by name.
     """
 
     family: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
+    checkpoints: ClassVar[tuple[str, ...]] = ()
+    """Published checkpoints that this family is written for, by their names on the hub."""
+    packs: ClassVar[bool] = True
+    """Whether packed rows equal single clips; where not, batches are padded and their parts hold clips of like length."""
+    targets: ClassVar[tuple[str, ...]] = ("q_proj", "v_proj")
+    """The linear modules that carry what METHOD A.3 adapts."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Parts of `module` that are loaded and never asked, and stay on the CPU."""
     module: nn.Module
     tokenizer: Any
     sample_rate: int
@@ -140,6 +139,11 @@ class SpeechLM(ABC):
     def tiny(cls, seed: int = 0) -> Self:
         """The family's own configuration class at toy size with random weights; nothing is downloaded."""
 
+    @classmethod
+    def configuration(cls, checkpoint: str | Path) -> Any:
+        """The configuration of `module` in a checkpoint; ValueError for a family whose configuration alone does not make a model."""
+        raise ValueError(f"estimate: family {cls.family} is no class of Transformers; run a few steps of it instead (--steps 3)")
+
     @abstractmethod
     def blocks(self) -> Mapping[LayerRef, nn.Module]:
         """Every layer of tower, projector and language model, in the order in which they fire."""
@@ -148,9 +152,18 @@ class SpeechLM(ABC):
     def linears(self, layer: LayerRef) -> Sequence[str]:
         """Full module paths inside `layer` that LoRA may adapt."""
 
+    def experts(self, layer: LayerRef) -> Sequence[str]:
+        """Full names of weights inside `layer` that belong to no linear module, (expert, out, in), and that LoRA may adapt."""
+        return ()
+
     @abstractmethod
     def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         """The front end: wave → (frames, bins)."""
+
+    @property
+    def seconds_at_most(self) -> float:
+        """The longest clip that the tower hears."""
+        return math.inf
 
     @abstractmethod
     def token_count(self, frames: int) -> int:
@@ -164,9 +177,21 @@ class SpeechLM(ABC):
     def frozen_front(self) -> nn.Module:
         """Audio tower and projector, which nothing here ever trains."""
 
+    @property
+    def forgettable(self) -> nn.Module:
+        """What of the front nobody needs once all clips were listened to."""
+        return self.frozen_front()
+
     def forget_front(self) -> None:
         """Give the front's memory on the GPU back, once all clips were listened to; `listen` works on, at the CPU's pace."""
-        self.frozen_front().to("cpu")
+        self.forgettable.to("cpu")
+
+    def stored_names(self, stored: Sequence[str]) -> Mapping[str, str]:
+        """Name of a parameter in `module` → name of the tensor that holds it in a checkpoint with the tensors `stored`. A family that loads
+        its weights without Transformers says so itself."""
+        from undertone.models.files import module_names
+
+        return module_names(self.module, stored)
 
     @property
     @abstractmethod
@@ -216,10 +241,14 @@ class SpeechLM(ABC):
                 frames.append(torch.from_numpy(prompt.audio if prompt.audio.ndim == 2 else self.frames(prompt.audio)))
                 count = self.token_count(len(frames[-1]))
             asked = self.prompt_ids(prompt, count)
-            answer = [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []
+            answer = [*self.reply_ids(replies[i]), *[self.end_token_id] * close] if replies is not None else []
             rows.append((asked, answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")
+        return self.left_padded(rows, frames, heard)
+
+    def left_padded(self, rows: Sequence[tuple[list[int], list[int]]], frames: list[Tensor], heard: list[Tensor]) -> Batch:
+        """Rows of what is asked and what is answered as one batch, with the clips' frames, or what was heard of them, in a row."""
         width = max(len(asked) + len(answer) for asked, answer in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
@@ -342,18 +371,9 @@ class SpeechLM(ABC):
         return [row[row != _UNWRITTEN].tolist() for row in made.cpu()]
 
     @torch.inference_mode()
-    def stock_ids(self, prompt: Prompt, max_new_tokens: int) -> list[int]:
-        """The same reply to one prompt by Transformers' own `generate`: the slow path that `greedy_ids` equals."""
-        batch = self.encode([prompt])
-        how = {"max_new_tokens": max_new_tokens, "do_sample": False, "repetition_penalty": 1.0}
-        ends = {"eos_token_id": self.end_tokens, "pad_token_id": self.tokenizer.pad_token_id}
-        made = self.module.generate(inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, **how, **ends)  # type: ignore[operator]
-        return made[0].tolist()  # type: ignore[no-any-return]
-
-    @torch.inference_mode()
     def log_likelihoods(self, asked: Asked, replies: Sequence[str]) -> Tensor:
         """(prompt,) log p(reply | prompt), the end token included. The cache is left as it was."""
-        rows = [torch.tensor([*self.reply_ids(reply), self.tokenizer.eos_token_id]) for reply in replies]
+        rows = [torch.tensor([*self.reply_ids(reply), self.end_token_id]) for reply in replies]
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
         hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
@@ -364,11 +384,16 @@ class SpeechLM(ABC):
         return -losses.sum(-1)
 
     @property
+    def end_token_id(self) -> int:
+        """The token that ends a reply in training."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
     def end_tokens(self) -> list[int]:
         """Tokens that end a reply."""
         ends = getattr(self.module, "generation_config", None) and self.module.generation_config.eos_token_id  # type: ignore[union-attr]
         listed = ends if isinstance(ends, list) else [ends] if ends is not None else []
-        return sorted({*listed, self.tokenizer.eos_token_id})
+        return sorted({*listed, self.end_token_id})
 
     def reply(self, prompts: Sequence[Prompt], max_new_tokens: int = 256) -> list[str]:
         """Greedy replies."""

@@ -9,7 +9,7 @@ ROOM = 64
 """Tokens for which there is room behind what has been read, and again each time that it is full."""
 
 
-class Roomy(DynamicLayer):
+class Roomy(DynamicLayer):  # type: ignore[misc]
     """A layer whose `keys` and `values` (batch, head, token, width) are views of larger tensors; the layers of Transformers copy all of
     them for every token, and its static ones are attended to in their full length."""
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES, note
+from undertone.evaluation.leaning import leaning, leaning_scores
 from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import rouge
 from undertone.intervals import scored_mean
@@ -49,6 +50,24 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
         for metric, name, within in (("reply_rouge_l", "rouge_l", RATE), ("reply_kl", "kl", None), ("matched", "matched", None)):
             mean = scored_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
             yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - mean.n)
+
+
+def leaned(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """own_likeliest and own_probability: of the teacher's replies to the words beside each value's note, which does the voice call for?"""
+    values = [value for value in ATTRIBUTES[chosen.attribute].names if any(row.attributes[chosen.attribute] == value for row in rows)]
+    teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
+    told = [[Question(Prompt(text=row.text, note=note({**row.attributes, chosen.attribute: value}))) for value in values] for row in rows]
+    teacher.fill([one for some in told for one in some], chosen.batch, bar("the teacher answers"))
+    found: list[torch.Tensor] = []
+    for i in bar(f"{run.name}: leaning")(range(0, len(rows), chosen.batch)):
+        part = range(i, min(i + chosen.batch, len(rows)))
+        with torch.inference_mode():
+            asked = corridor.model.prefill(corridor.model.encode([Prompt(audio=corridor.heard[rows[k].id]) for k in part]))
+            each = [corridor.model.log_likelihoods(asked, [teacher.text(told[k][j]) for k in part]) for j in range(len(values))]
+        found.append(torch.stack(each, 1))
+    own = [row.attributes[chosen.attribute] for row in rows]
+    table = leaning(torch.cat(found).double().cpu().numpy(), [values.index(value) for value in own])
+    yield from leaning_scores(table, own, [row.speaker for row in rows], run.score, chosen.bootstrap, chosen.seed, suite)
 
 
 @torch.inference_mode()

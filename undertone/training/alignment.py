@@ -15,6 +15,7 @@ from undertone.models.frozen_llm import FrozenLLM
 from undertone.models.logits import losses
 from undertone.records import Utterance
 from undertone.run import write_atomic
+from undertone.training.batches import interleaved
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.tasks import Exercise, Wording
 from undertone.training.teacher import Taught, Teacher, teach
@@ -256,6 +257,10 @@ class AlignmentEncoder(NamedTuple):
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
         batch = batch.packed() if self.packed else batch
         return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
+
+    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
+        """`rows` in `count` parts."""
+        return interleaved(rows, count)
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         """Reply tokens and clips."""

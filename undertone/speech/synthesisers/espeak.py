@@ -10,12 +10,14 @@ recordings of people, and everything made here is called so.
 import _ctypes
 import ctypes
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from undertone.attributes import ATTRIBUTES
+from undertone.lookup import suggest
 from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER of speak_lib.h
@@ -115,6 +117,9 @@ class Espeak(Synthesiser):
     renders = MappingProxyType({name: ATTRIBUTES[name].names for name in ("age", "gender", "emotion")})
 
     def __init__(self, language: str = "en-us", words_per_minute: float = 190.0) -> None:
+        # Asked for a language that it has not, the library speaks another one and says nothing.
+        if language.lower() not in (known := languages()):
+            raise ValueError(f"language: espeak-ng has no {language!r}{suggest(language, known)}; write en-us, en-gb-scotland, de …")
         self.language = language
         self.words_per_minute = words_per_minute
 
@@ -122,6 +127,13 @@ class Espeak(Synthesiser):
         """Samples of `text`; `seed` varies breath noise and the phase of the tremor only."""
         self.check(attributes)
         return render(text, voice(attributes, speaker), self.language, self.words_per_minute, seed)
+
+
+def languages() -> list[str]:
+    """What espeak-ng can speak: languages and accents by its own names, in small letters."""
+    import espeakng_loader
+
+    return sorted(path.name.lower() for path in Path(espeakng_loader.get_data_path(), "lang").rglob("*") if path.is_file())
 
 
 class Call(NamedTuple):
