@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from undertone.attributes import ATTRIBUTES, note
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.models.token_loss import cross_entropies
 from undertone.records import Utterance
 from undertone.run import write_atomic
 from undertone.training.objectives import Objective, Sizes
@@ -199,10 +200,17 @@ class Alignment(Objective):
         if weights.cross_entropy or weights.distillation or weights.contrast:
             hidden = model.hidden(replace(taught.batch, heard=heard.tokens, frames=None, frame_lengths=None))
             labelled = taught.batch.labels[:, 1:] != IGNORED
-            logits = model.lm_head(hidden[:, :-1][labelled]).float()
-            found["cross_entropy"] = F.cross_entropy(logits, taught.batch.labels[:, 1:][labelled], reduction="sum") / tokens
+            states, targets = hidden[:, :-1][labelled], taught.batch.labels[:, 1:][labelled]
+            # What is only reported needs no gradient, and the distillation alone all logits at once.
+            counts_too = torch.is_grad_enabled() and weights.cross_entropy > 0
             if weights.distillation:
+                logits = model.lm_head(states).float()
                 found["distillation"] = distillation(logits, taught.top, taught.ids, self.temperature).sum() / tokens
+                with torch.set_grad_enabled(counts_too):
+                    found["cross_entropy"] = F.cross_entropy(logits, targets, reduction="sum") / tokens
+            else:
+                with torch.set_grad_enabled(counts_too):
+                    found["cross_entropy"] = cross_entropies(states, targets, model.lm_head).sum() / tokens
             if weights.contrast:
                 begins = labelled & ~F.pad(labelled, (1, 0))[:, :-1]
                 spoken = hidden[:, :-1][begins]
