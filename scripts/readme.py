@@ -35,10 +35,29 @@ def first_sentence(text: str) -> str:
 
 def fill(readme: str, mark: str, text: str) -> str:
     """`readme` with `text` as a code block between <!-- mark --> and the next heading, whatever stood there before."""
+    return put(readme, mark, f"```\n{text}\n```")
+
+
+def put(readme: str, mark: str, text: str) -> str:
+    """`readme` with `text` between <!-- mark --> and the next heading, whatever stood there before."""
     head, _, rest = readme.partition(f"<!-- {mark} -->")
-    return f"{head}<!-- {mark} -->\n\n```\n{text}\n```\n\n{rest[rest.index('## ') :]}"
+    return f"{head}<!-- {mark} -->\n\n{text}\n\n{rest[rest.index('## ') :]}"
+
+
+def suites() -> str:
+    """The suites that `undertone evaluate --suite` knows, from the one table that names them: a row each."""
+    from undertone.evaluation.suites import SUITES
+    from undertone.lookup import resolve
+
+    rows = ["| suite | what it shows | reads | gives | judged |", "| --- | --- | --- | --- | --- |"]
+    for name in SUITES:
+        kind = resolve(SUITES, name, "suite")
+        said = first_sentence(kind.__doc__ or "").partition(": ")[2]
+        rows.append(f"| `{name}` | {said} | {kind.reads} | {kind.gives} | {'yes' if kind.judges else 'no'} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
     page = HOME / "README.md"
-    page.write_text(fill(page.read_text(encoding="utf-8"), "tree", tree(HOME)), encoding="utf-8")
+    filled = fill(page.read_text(encoding="utf-8"), "tree", tree(HOME))
+    page.write_text(put(filled, "suites", suites()), encoding="utf-8")

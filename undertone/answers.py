@@ -108,9 +108,14 @@ class Answers:
             raise EndpointError(f"{self.endpoint.model}: opened to estimate a cost, and not to be asked")
         return self.endpoint
 
-    def kept(self, question: Question[Any]) -> bool:
-        """Whether the answer was bought already."""
-        return question.key(self.endpoint.model) in self._kept
+    def missing(self, questions: Sequence[Question[M]]) -> list[Question[M]]:
+        """Of the different ones among `questions` those that are not bought yet."""
+        different = {question.key(self.endpoint.model): question for question in questions}
+        return [question for key, question in different.items() if key not in self._kept]
+
+    def bought(self, questions: Sequence[Question[M]]) -> int:
+        """How many different ones among `questions` are bought already."""
+        return len({question.key(self.endpoint.model) for question in questions} & self._kept.keys())
 
     def to(self, questions: Sequence[Question[M]], lenient: bool = False) -> list[Answer[M]]:
         """An answer to each question, in order; equal questions are asked once, and answers are kept as they come.

@@ -69,6 +69,7 @@ IMMATERIAL = frozenset(
         "batch",
         "workers",
         "strict",
+        "estimate_cost",
         "features",
         "disjoint",
         "concurrency",

@@ -17,6 +17,7 @@ from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.asking import Asking, comparable, prompting, questions
 from undertone.recipes.opening import begin, open_corridor
+from undertone.recipes.suite import evaluate_suite
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 from undertone.training.lora import load_adapter
@@ -27,10 +28,12 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     verdict on some asks for those again."""
     metrics = [metric(name, chosen) for name in chosen.metrics]
     chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
+    if chosen.suite:
+        return evaluate_suite(chosen)
     run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
         return list(read_rows(run.folder / "scores.jsonl", Score))
-    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
+    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder, chosen.draws)
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_corridor(chosen, run.folder)
     rows = questions(chosen, corridor)
@@ -53,10 +56,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     scores += cost(chosen, run, asked, asking, aligned=isinstance(corridor.model, FrozenLLM))
     write_rows(run.folder / "scores.jsonl", scores)
     if open_ones := [row.judgement for row in asked if row.judgement and row.judgement.value is None]:
-        logging.getLogger(__name__).warning(
-            "%d of %d replies are unscored (%s); the same command has them judged again",
-            len(open_ones), len(asked), open_ones[0].reason,
-        )  # fmt: skip
+        said = "%d of %d replies are unscored (%s); the same command has them judged again"
+        logging.getLogger(__name__).warning(said, len(open_ones), len(asked), open_ones[0].reason)
     return scores
 
 

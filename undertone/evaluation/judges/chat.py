@@ -89,8 +89,8 @@ class ChatJudge(ABC):
         """What judging these replies would cost, from the length of what is sent; nothing is asked."""
         fit = [case for case in cases(utterances, replies) if not self.unfit(case.utterance)]
         asked = [one for case in fit for one in self._questions(case)]
-        new = [one for one in asked if not self._answers.kept(one)]
-        return Cost(len(new), len(asked) - len(new), sum(one.size() // BYTES_PER_TOKEN + _ANSWER for one in new))
+        new = self._answers.missing(asked)
+        return Cost(len(new), self._answers.bought(asked), sum(one.size() // BYTES_PER_TOKEN + _ANSWER for one in new))
 
     def _questions(self, case: Case) -> list[Question[Ruling]]:
         told = json.dumps(self.told(case), ensure_ascii=False)
