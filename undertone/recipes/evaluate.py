@@ -27,7 +27,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and one whose judge gave no
     verdict on some asks for those again."""
     metrics = [metric(name, chosen) for name in chosen.metrics]
-    chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
+    name = chosen.name or ("cascade" if chosen.cascade else "tuned" if chosen.adapter else "vanilla")
+    chosen = as_trained(chosen).model_copy(update={"name": name})
     if chosen.suite:
         return evaluate_suite(chosen)
     run = begin(chosen, chosen.name)
@@ -72,11 +73,6 @@ def unscored(folder: Path) -> list[Judgement]:
     return [row for row in read_rows(folder / "judgements.jsonl", Judgement) if row.value is None]
 
 
-def called(chosen: settings.Evaluate) -> str:
-    """What a run is called that was given no name."""
-    return "cascade" if chosen.cascade else "tuned" if chosen.adapter else "vanilla"
-
-
 def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -> list[Asked]:
     """Each utterance with its reply and, where it belongs to a category, the judge's verdict."""
     paired = [row for row in rows if row.category != CONTENT]
@@ -86,7 +82,7 @@ def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -
 
 def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked: Sequence[Asked]) -> Iterator[Score]:
     """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
-    details = conditions(chosen)
+    details = conditions(chosen, asked)
     pairs = [row._replace(under=chosen.together) for row in asked if chosen.together and suite_of(row.utterance).startswith("pa/")]
     for metric, rows in [(metric, rows) for rows in (asked, pairs) if rows for metric in metrics]:
         for score in metric(rows, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
@@ -100,7 +96,7 @@ def lost(chosen: settings.Evaluate, run: Run, before: Sequence[Reply], asked: Se
     """How many right replies of an earlier run were lost since, in pairs."""
     earlier = {row.utterance_id: row for row in before}
     then = [row._replace(reply=earlier[row.utterance.id]) for row in asked if row.utterance.id in earlier]
-    yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen)), chosen.bootstrap, chosen.seed)
+    yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen, asked)), chosen.bootstrap, chosen.seed)
 
 
 def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: Asking, aligned: bool) -> Iterator[Score]:
@@ -108,13 +104,16 @@ def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: As
     and costs nothing of interest."""
     if chosen.control:
         return
-    score = partial(run.score, "cost", details=conditions(chosen) | {"batch": chosen.batch, "preference": "preference" in chosen.metrics})
+    score = partial(
+        run.score, "cost", details=conditions(chosen, asked) | {"batch": chosen.batch, "preference": "preference" in chosen.metrics}
+    )
     yield score("seconds", "asking", sum(row.reply.seconds for row in asked), len(asked))
     if chosen.adapter is None and (chosen.cascade or not aligned):
         yield score("seconds", "training", asking.seconds, 1)
         yield score("trainable_parameters", "all", asking.weights, 1)
 
 
-def conditions(chosen: settings.Evaluate) -> dict[str, str | float]:
-    """What every score of this run was measured under."""
-    return {name: getattr(chosen, name) for name in ("model", "system", "strength", "judge")}
+def conditions(chosen: settings.Evaluate, asked: Sequence[Asked]) -> dict[str, str | float]:
+    """What every score of this run was measured under; the judge's name tells its model, its rubric and the rubric's hash."""
+    judge = next((row.judgement.judge for row in asked if row.judgement), chosen.judge)
+    return {"model": chosen.model, "system": chosen.system, "strength": chosen.strength, "judge": judge}

@@ -248,6 +248,18 @@ def felt(number: int, truth: str, said: str, text: str = "words") -> Answered:
     return answered(one, said)
 
 
+def test_clips_whose_attribute_is_known_are_asked_the_attributes_own_question(tmp_path: Path) -> None:
+    one = item(0, "", attributes={"emotion": "sad"}, file_name="a.flac").utterance
+    rest = [item(1, "").utterance, item(2, "", attributes={"emotion": "sad"}, split="train").utterance]
+    write_folder(tmp_path / "voices", [one, *rest])
+    loaded = SER().load(Source(tmp_path / "voices", tmp_path))
+    assert [(some.utterance.id, some.suite) for some in loaded.items] == [("i0", "ser/voices")]
+    assert loaded.sound(one) == tmp_path / "voices" / "a.flac"
+    assert SER().prompt(loaded.items[0], None, "").system == "how does the speaker feel"
+    with pytest.raises(ValueError, match="no clip of split 'test' says its gender"):
+        SER().load(Source(tmp_path / "voices", tmp_path, attribute="gender"))
+
+
 def test_recognition_by_hand() -> None:
     rows = [felt(0, "sad", "sad"), felt(1, "sad", "happy"), felt(2, "sad", "sad"), felt(3, "sad", "?"), felt(4, "happy", "it sounds happy")]
     scores = found(SER().scores(rows, HOW))

@@ -84,7 +84,9 @@ def _said(row: Answered) -> str | None:
 
 
 def plan(seed: int) -> list[Planned]:
-    """Every claim in every frame, by one simulated speaker each in the claimed value's voice and in another's, drawn by `seed`."""
+    """Every claim in every frame, by one simulated speaker each in the claimed value's voice and in another's, drawn by `seed`.
+
+    The two are a minimal pair, so that both are turned away where their sounds do not differ as the values say."""
     rng, planned = random.Random(seed), []
     for attribute, values in CLAIMS.items():
         for words, claims in values.items():
@@ -94,11 +96,11 @@ def plan(seed: int) -> list[Planned]:
                     {"gender": rng.choice(("male", "female")), "age": "adult", "emotion": "neutral"},
                 )
                 other = rng.choice([value for value in values if value != words])
-                for heard in (words, other):
+                asked = question(text, attribute, words)._replace(replies=dict.fromkeys(values, ""))
+                pair = f"{attribute}-{words}-{number}"
+                for heard, contrast in ((words, other), (other, words)):
                     told = voice | {attribute: heard}
-                    asked = question(text, attribute, words)._replace(replies=dict.fromkeys(values, ""))
-                    # No pair: the renderings are scored one by one, and one that is turned away leaves the other.
-                    planned.append(Planned(asked, told, speaker + 1000 * number, "test", "pa", None, None))
+                    planned.append(Planned(asked, told, speaker + 1000 * number, "test", "pa", pair, contrast))
     return planned
 
 
@@ -107,7 +109,9 @@ def _spoken(source: Source) -> Loaded:
     items = []
     for row in spoken.rows:
         facts = {"attribute": row.category, "voice": row.attributes[row.category], "words": row.topic}
-        items.append(Item(row.model_copy(update={"reply": None, "content_reply": None}), f"conflict/{row.category}", facts))
+        items.append(
+            Item(row.model_copy(update={"reply": None, "contrast_reply": None, "content_reply": None}), f"conflict/{row.category}", facts)
+        )
     return Loaded(items, in_folder(source.make / "clips"), spoken.rejected)
 
 
