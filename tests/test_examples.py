@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from undertone.analysis.activations import language_layers
 from undertone.audio import read_sound
 from undertone.models import EMBEDDED, open_model
+from undertone.models.passes import language_layers
 from undertone.models.tiny import WEIGHTS
 from undertone.training.lora import adapt
 

@@ -144,9 +144,9 @@ class Endpoint:
         self.spent = 0
         self.answered = False
 
-    def complete(self, messages: Sequence[Mapping[str, str]], **options: Any) -> Completion:
+    def complete(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Completion:
         """The model's answer to `messages`; `options` (temperature, response_format …) go to /chat/completions as they are."""
-        said = sum(len(message["content"]) for message in messages)
+        said = sum(_size(message["content"]) for message in messages)
 
         def once() -> Completion:
             create: Any = self._client.chat.completions.with_raw_response.create
@@ -277,6 +277,14 @@ class Endpoint:
 
     def _secret_out(self, body: bytes) -> bytes:
         return body.replace(self._key.encode(), b"[key]") if len(self._key) >= _SHORTEST_SECRET else body
+
+
+def _size(content: str | Sequence[Mapping[str, Any]]) -> int:
+    """What `content` counts as, in bytes of text: its text; of a sound so much that 40 ms (1,700 bytes of base64, as 16-bit WAV at
+    16 kHz) are a token."""
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.get("text", "")) + len(part.get("input_audio", {}).get("data", "")) * BYTES_PER_TOKEN // 1700 for part in content)
 
 
 def sound_tokens(text: str, instructions: str) -> int:

@@ -1,14 +1,16 @@
-"""Hidden states of every layer in one pass, pooled at once, so that memory does not grow with the clips' length."""
+"""Hidden states of every layer in one pass, pooled as the layers run: of a batch, what stays is one row a clip and layer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
-from undertone.training.heads import mean_over
+from undertone.models.passes import language_layers, watching
+
+TOP = 3
+"""Of a layer's most probable tokens so many may be the final one, for the logit lens to agree (METHOD A.2)."""
 
 
 class Pooled(NamedTuple):
@@ -17,12 +19,38 @@ class Pooled(NamedTuple):
     `states` (layer, clip, width): mean over the audio positions (over the whole prompt where there is no audio).
     `lens` (layer, clip): share of the positions that write the reply at which the final layer's top-1 token is among this layer's
     top-3. Without replies that is the prompt's last position, as in METHOD A.2; with replies, which are forced, every position that
-    predicts a token of theirs [O]: replies that all begin alike make the first one say nothing.
+    predicts a token of theirs [O]: replies that all begin alike make the first one say nothing. (layer, 0) where it was not asked for.
     """
 
     layers: tuple[LayerRef, ...]
     states: Tensor
     lens: Tensor
+
+
+class Positions(NamedTuple):
+    """Some positions of a batch as it is run: `place` (position,) among its rows' tokens in a row, and the `clip` (position,) of each,
+    one of `clips`."""
+
+    place: Tensor
+    clip: Tensor
+    clips: int
+
+    @classmethod
+    def of(cls, batch: Batch, where: Tensor, packed: bool) -> Self:
+        """Those in `where` (clip, token) of the padded `batch`; `packed`: as they stand in `batch.packed()`."""
+        flat = where.flatten()
+        place = batch.attention_mask.flatten().cumsum(0)[flat] - 1 if packed else flat.nonzero()[:, 0]
+        return cls(place, where.nonzero()[:, 0], len(where))
+
+    def take(self, states: Tensor) -> Tensor:
+        """(position, width) of `states` (row, token, width)."""
+        return states.flatten(0, 1)[self.place]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """(clip, …) float32 mean of `values` (position, …)."""
+        total = values.new_zeros(self.clips, *values.shape[1:], dtype=torch.float32).index_add_(0, self.clip, values.float())
+        count = torch.bincount(self.clip, minlength=self.clips).clamp(min=1)
+        return total / count.view(-1, *[1] * (values.ndim - 1))
 
 
 @torch.inference_mode()
@@ -32,44 +60,41 @@ def collect(
     replies: Sequence[str] | None = None,
     batch: int = 64,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    packed: bool = True,
+    lens: bool = True,
+    layers: int | None = None,
 ) -> Pooled:
-    """Run the prompts, `batch` at a time, and keep pooled states and the logit lens only."""
-    layers = (LayerRef("projector", 0), *language_layers(model))
-    states, lens = [], []
+    """Run the prompts, `batch` at a time, and keep pooled states and the logit lens only.
+
+    `packed` rows have no padding. With `layers`, the passes end behind so many of them, and there is no lens: it needs the final layer.
+    """
+    refs = (LayerRef("projector", 0), *language_layers(model)[:layers])
+    states = torch.empty(len(refs), len(prompts), model.module.get_input_embeddings().embedding_dim)  # type: ignore[operator]
+    shares = torch.empty(len(refs), len(prompts) if lens and layers is None else 0)
     for start in progress(range(0, len(prompts), batch)):
-        chosen = model.encode(prompts[start : start + batch], replies and replies[start : start + batch])
-        with recording(model) as seen:
-            model.hidden(chosen)
-        where = _pooled_positions(model, chosen)
-        states.append(torch.stack([mean_over(layer, where) for layer in seen]).cpu())
-        lens.append(_agreement(model, seen, _writing(chosen)).cpu())
-    return Pooled(layers, torch.cat(states, 1), torch.cat(lens, 1))
+        some = slice(start, start + batch)
+        chosen = model.encode(prompts[some], replies and replies[some])
+        found = _pool(model, chosen, packed, lens and layers is None, layers)
+        states[:, some], shares[:, some] = found.states, found.lens
+    return Pooled(refs, states, shares)
 
 
-def language_layers(model: SpeechLM) -> tuple[LayerRef, ...]:
-    """The language model's layers in order."""
-    return tuple(ref for ref in model.blocks() if ref.component == "language_model")
+def _pool(model: SpeechLM, batch: Batch, packed: bool, lens: bool, layers: int | None) -> Pooled:
+    """Of one batch. No layer's states outlive the next one's: the lens keeps the tokens that they stand for."""
+    norm: nn.Module = model.text_model.norm  # type: ignore[assignment]
+    pooled, tokens = [], []
+    heard = Positions.of(batch, _pooled_positions(model, batch), packed)
+    writing = Positions.of(batch, _writing(batch), packed)
 
+    def read(_: int, states: Tensor) -> None:
+        pooled.append(heard.mean(heard.take(states)))
+        if lens:
+            tokens.append(model.lm_head(norm(writing.take(states))).topk(TOP).indices)
 
-@contextmanager
-def recording(model: SpeechLM) -> Iterator[list[Tensor]]:
-    """While open, each forward pass fills the list anew: the language model's input, then the output of each of its layers,
-    (batch, token, width) each."""
-    seen: list[Tensor] = []
-    blocks = [model.blocks()[ref] for ref in language_layers(model)]
-
-    def first(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen[:] = [args[0] if args else kwargs["hidden_states"]]
-
-    def each(_: nn.Module, __: Any, output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
-
-    handles = [blocks[0].register_forward_pre_hook(first, with_kwargs=True), *(block.register_forward_hook(each) for block in blocks)]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(model, read, layers):
+        model.hidden(batch.packed() if packed else batch)
+    agrees = [writing.mean((layer == tokens[-1][:, :1]).any(-1)) for layer in tokens]
+    return Pooled((), torch.stack(pooled), torch.stack(agrees) if lens else torch.empty(len(pooled), 0))
 
 
 def _pooled_positions(model: SpeechLM, batch: Batch) -> Tensor:
@@ -84,14 +109,3 @@ def _writing(batch: Batch) -> Tensor:
     writing[:, :-1] = batch.labels[:, 1:] != IGNORED
     writing[:, -1] |= ~writing.any(-1)
     return writing
-
-
-def _agreement(model: SpeechLM, seen: Sequence[Tensor], where: Tensor, top: int = 3) -> Tensor:
-    """(layer, clip) share of the positions in `where` at which the final top-1 is among the layer's top-`top`, each layer read through
-    the final norm and the output head."""
-    norm: nn.Module = model.text_model.norm  # type: ignore[assignment]
-    clip = where.nonzero()[:, 0]
-    final = model.lm_head(norm(seen[-1][where])).argmax(-1)
-    agrees = torch.stack([(model.lm_head(norm(layer[where])).topk(top).indices == final[:, None]).any(-1) for layer in seen]).float()
-    total = agrees.new_zeros(len(seen), len(where)).index_add_(1, clip, agrees)
-    return total / where.sum(-1)

@@ -1,6 +1,6 @@
 """The analyses as curves over layers: pooled states of clips → `LayerScore` rows with clustered intervals."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from undertone.analysis.activations import Pooled
 from undertone.analysis.patching import Contrast, patch
-from undertone.analysis.probes import askable, probe, speaker_folds
+from undertone.analysis.probes import Question, askable, probe_all, speaker_folds
 from undertone.analysis.similarity import content_pairs, cosines
 from undertone.attributes import ATTRIBUTES
 from undertone.intervals import clustered_mean
@@ -32,7 +32,8 @@ class Material(NamedTuple):
     """What one pass over the clips leaves for every analysis.
 
     `spoken` and `written` are the pooled states of `rows` as clips and as text alone; `heard` puts a row to the model once more. `folds`
-    are those of the probes, `pairs` the minimal pairs per category that are patched, `batch` the clips per forward pass.
+    are those of the probes, `pairs` the minimal pairs per category that are patched, `batch` the clips per forward pass, in `packed` or
+    padded rows.
     """
 
     model: SpeechLM
@@ -44,15 +45,19 @@ class Material(NamedTuple):
     pairs: int
     batch: int
     draw: Bootstrap
+    packed: bool = True
 
 
 def probes(of: Material) -> Iterator[LayerScore]:
     """Accuracy of one probe per layer for each attribute; as "probe-text-only" on the words alone."""
+    asked = {}
+    for attribute, row in ATTRIBUTES.items():
+        keep = askable(of.rows, attribute)
+        asked[attribute] = Asked(
+            keep, [row.names.index(of.rows[i].attributes[attribute]) for i in keep], [of.rows[i].speaker for i in keep]
+        )
     for name, pooled in {"probe": of.spoken, "probe-text-only": of.written}.items():
-        for attribute, row in ATTRIBUTES.items():
-            keep = askable(of.rows, attribute)
-            labels = [row.names.index(of.rows[i].attributes[attribute]) for i in keep]
-            yield from _probe(of, pooled, keep, labels, [of.rows[i].speaker for i in keep], name, attribute)
+        yield from _probe(of, pooled, asked, name)
 
 
 def intent(of: Material) -> Iterator[LayerScore]:
@@ -62,10 +67,9 @@ def intent(of: Material) -> Iterator[LayerScore]:
     fewer texts than folds or a topic of one text, speakers are held out as in `probes`.
     """
     topics = sorted({row.topic for row in of.rows})
-    asked = [topics.index(row.topic) for row in of.rows]
-    held = held_out(of.rows, of.folds)
+    asked = Asked(range(len(of.rows)), [topics.index(row.topic) for row in of.rows], held_out(of.rows, of.folds))
     for name, pooled in {"intent": of.spoken, "intent-text-only": of.written}.items():
-        yield from _probe(of, pooled, range(len(of.rows)), asked, held, name, "")
+        yield from _probe(of, pooled, {"": asked}, name)
 
 
 def held_out(rows: Sequence[Utterance], folds: int) -> list[str]:
@@ -77,13 +81,20 @@ def held_out(rows: Sequence[Utterance], folds: int) -> list[str]:
     return [row.cluster if apart else row.speaker for row in rows]
 
 
-def _probe(
-    of: Material, pooled: Pooled, keep: Sequence[int], labels: Sequence[int], held: Sequence[str], name: str, attribute: str
-) -> Iterator[LayerScore]:
-    """The curve of probes tested on what they never saw: clips that share a name in `held` stand in one fold and are one cluster."""
-    if len(set(labels)) > 1:
-        right = probe(pooled.states[:, list(keep)], labels, speaker_folds(held, of.folds, of.draw.seed))
-        yield from curve(pooled, right, name, attribute, held, of.draw, RATE)
+class Asked(NamedTuple):
+    """The classes of some clips, and what is held out together: clips that share a name in `held` stand in one fold and are one cluster."""
+
+    clips: Sequence[int]
+    labels: Sequence[int]
+    held: Sequence[str]
+
+
+def _probe(of: Material, pooled: Pooled, asked: Mapping[str, Asked], name: str) -> Iterator[LayerScore]:
+    """A curve per attribute of probes tested on what they never saw; none where all clips are of one class."""
+    asked = {attribute: some for attribute, some in asked.items() if len(set(some.labels)) > 1}
+    questions = [Question(some.clips, some.labels, speaker_folds(some.held, of.folds, of.draw.seed)) for some in asked.values()]
+    for (attribute, some), right in zip(asked.items(), probe_all(pooled.states, questions), strict=True):
+        yield from curve(pooled, right, name, attribute, some.held, of.draw, RATE)
 
 
 def similarities(of: Material, at_most: int = 2000) -> Iterator[LayerScore]:
@@ -113,7 +124,8 @@ def patching(of: Material) -> Iterator[LayerScore]:
         turns = [(of.rows[i], of.rows[j]) if n % 2 else (of.rows[j], of.rows[i]) for n, (i, j) in enumerate(some)]
         turns = [(giver, receiver) for giver, receiver in turns if giver.reply != receiver.reply][: of.pairs]
         parts = [turns[k : k + of.batch] for k in range(0, len(turns), of.batch)]
-        shifts = [patch(of.model, [contrast(*turn) for turn in part]) for part in bar(f"patching {category}", len(parts))(parts)]
+        shown = bar(f"patching {category}", len(parts))(parts)
+        shifts = [patch(of.model, [contrast(*turn) for turn in part], of.packed) for part in shown]
         if shifts:
             texts = [giver.cluster for giver, _ in turns]
             patched = np.concatenate([shift.patched.numpy() for shift in shifts], axis=1)

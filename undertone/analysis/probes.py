@@ -1,4 +1,4 @@
-"""Linear probes of every layer: all folds of a layer solved as one problem.
+"""Linear probes of every layer: all folds of a layer solved as one problem, and all that is asked of its clips from the same products.
 
 Each probe is L2-regularised multinomial logistic regression with C = 0.1 on standardised features and balanced classes, tested on
 speakers it never saw (METHOD A.2), that of intent on texts.
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undertone.analysis.lbfgs import minimise
+from undertone.analysis.logistic import Features, pose, solve
 from undertone.records import Utterance
 
 
@@ -26,19 +26,40 @@ def speaker_folds(speakers: Sequence[str], folds: int, seed: int) -> NDArray[np.
     return np.array([fold[name] for name in speakers])
 
 
+class Question(NamedTuple):
+    """What is asked of some `clips`: class numbers as `labels`, and the `folds` in which each is held out."""
+
+    clips: Sequence[int]
+    labels: Sequence[int]
+    folds: NDArray[np.int64]
+
+
 def probe(states: Tensor, labels: Sequence[int], folds: NDArray[np.int64], strength: float = 0.1) -> NDArray[np.bool_]:
     """Whether each layer's held-out prediction is right, (layer, clip).
 
     `states` (layer, clip, width), `labels` class numbers, `folds` the fold in which a clip is held out, `strength` scikit-learn's C.
     """
-    target = torch.as_tensor(np.asarray(labels))
-    kept = torch.as_tensor(folds[None] != np.unique(folds)[:, None])  # (fold, clip)
-    own = torch.searchsorted(torch.as_tensor(np.unique(folds)), torch.as_tensor(folds))
-    right = []
+    return probe_all(states, [Question(range(len(folds)), labels, folds)], strength)[0]
+
+
+def probe_all(states: Tensor, questions: Sequence[Question], strength: float = 0.1) -> list[NDArray[np.bool_]]:
+    """As `probe`, of every question; what a layer's clips cost is paid once."""
+    right: list[list[NDArray[np.bool_]]] = [[] for _ in questions]
     for layer in states:
-        predicted = solve(layer.float(), target, kept, strength)(layer.float()).argmax(-1)
-        right.append(predicted[own, torch.arange(len(target))] == target)
-    return torch.stack(right).numpy()
+        features = Features.of(layer)
+        for question, rows in zip(questions, right, strict=True):
+            rows.append(_held_out(features.some(question.clips), question, strength))
+    return [np.stack(rows) for rows in right]
+
+
+def _held_out(features: Features, question: Question, strength: float) -> NDArray[np.bool_]:
+    """(clip,) whether the question's held-out predictions are right."""
+    numbers, own = np.unique(question.folds, return_inverse=True)
+    target = torch.as_tensor(np.asarray(question.labels))
+    kept = torch.as_tensor(np.arange(len(numbers))[:, None] != own)  # (fold, clip)
+    scores = solve(features, pose(features.z, target, kept, strength)).scores
+    predicted = scores.argmax(1)[torch.as_tensor(own), torch.arange(len(target))]
+    return np.asarray(predicted == target)
 
 
 def askable(rows: Sequence[Utterance], attribute: str) -> list[int]:
@@ -71,42 +92,9 @@ class Linear(NamedTuple):
 
 def fit(x: Tensor, labels: Sequence[int], strength: float = 0.1) -> Linear:
     """One probe on all of `x` (clip, width)."""
-    found = solve(x.float(), torch.as_tensor(np.asarray(labels)), torch.ones(1, len(x), dtype=torch.bool), strength)
-    return Linear(*(part[0] for part in found))
-
-
-def solve(x: Tensor, target: Tensor, kept: Tensor, strength: float) -> Linear:
-    """A probe for each fold on the clips of `x` (clip, width) that it has `kept` (fold, clip); the intercept is not regularised.
-
-    Standardising is folded into the weights, so that all folds read `x` at once, in two matrix products a step: 4 · clips · width ·
-    folds · classes operations.
-    """
-    weight = kept.float()
-    centre = x.mean(0)  # squares of what lies far from 0 would lose digits
-    x = x - centre
-    count = weight.sum(1, keepdim=True)
-    mean = weight @ x / count
-    spread = (weight @ x.square() / count - mean.square()).clamp(min=1e-12).sqrt()
-    onehot = torch.nn.functional.one_hot(target).float()
-    classes = onehot.shape[1]
-    balance = strength * (count / (classes * (weight @ onehot).clamp(min=1)))[:, target] * weight
-    # Two softmax columns share what one logistic column carries alone, so the same weight costs half as much: undone here.
-    penalty = 1.0 if classes == 2 else 0.5
-
-    def value(weights: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
-        """(fold,) losses of the folds `of`, and their gradients."""
-        slopes, constant = Linear(weights, mean[of], spread[of]).folded()
-        scores = (x @ slopes.flatten(0, 1).T).view(len(x), len(of), classes) + constant
-        total = scores.logsumexp(-1, keepdim=True)
-        share = balance[of].T[..., None]
-        loss = (share[..., 0] * (total[..., 0] - (scores * onehot[:, None]).sum(-1))).sum(0)
-        error = share * ((scores - total).exp() - onehot[:, None])
-        of_constant = error.sum(0)
-        of_slopes = (error.flatten(1).T @ x).view(len(of), classes, -1) - of_constant[..., None] * mean[of][:, None]
-        own = weights[..., :-1]
-        slope = of_slopes / spread[of][:, None] + 2 * penalty * own
-        return loss + penalty * own.square().sum((1, 2)), torch.cat([slope, of_constant[..., None]], -1)
-
-    enough = 1e-4 * balance.sum(1)  # what scikit-learn asks of the mean loss
-    weights = minimise(value, torch.zeros(len(kept), classes, x.shape[1] + 1, device=x.device), enough)
-    return Linear(weights, mean + centre, spread)
+    features = Features.of(x)
+    problem = pose(features.z, torch.as_tensor(np.asarray(labels)), torch.ones(1, len(x), dtype=torch.bool), strength)
+    found = solve(features, problem)
+    slopes = problem.weights(features.z, found.alpha)[0]
+    intercept = (found.scores[0] - slopes @ features.z.T).mean(1, keepdim=True)
+    return Linear(torch.cat([slopes, intercept], 1), features.mean, features.spread)

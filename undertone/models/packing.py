@@ -57,9 +57,16 @@ def attending_within(decoder: nn.Module) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, _attention)
+    with attending_as(decoder, NAME):
+        yield
+
+
+@contextmanager
+def attending_as(decoder: nn.Module, name: str) -> Iterator[None]:
+    """While open, the attention of `decoder` is the one that Transformers knows as `name`."""
     config: Any = decoder.config
     usual = config._attn_implementation
-    config._attn_implementation = NAME
+    config._attn_implementation = name
     try:
         yield
     finally:

@@ -39,13 +39,14 @@ def analyze(chosen: settings.Analyze) -> None:
         return Prompt(audio=corridor.heard[row.id], system=chosen.system)
 
     replies = [row.content_reply for row in rows if row.content_reply]
-    spoken = collect(
-        corridor.model, [heard(row) for row in rows], replies if len(replies) == len(rows) else None, chosen.batch, bar("speech")
-    )
-    written = collect(corridor.model, [Prompt(text=row.text, system=chosen.system) for row in rows], None, chosen.batch, bar("text only"))
+    model, batch, packed = corridor.model, chosen.batch, chosen.engine == "packed"
+    forced = replies if len(replies) == len(rows) else None
+    spoken = collect(model, [heard(row) for row in rows], forced, batch, bar("speech"), packed)
+    typed = [Prompt(text=row.text, system=chosen.system) for row in rows]
+    written = collect(model, typed, None, batch, bar("text only"), packed, lens=False)
 
     draw = Bootstrap(chosen.bootstrap, chosen.seed)
-    material = Material(corridor.model, rows, heard, spoken, written, chosen.folds, chosen.patch_pairs, chosen.batch, draw)
+    material = Material(model, rows, heard, spoken, written, chosen.folds, chosen.patch_pairs, batch, draw, packed)
     layers = [score for analysis in analyses for score in analysis(material)]
     write_rows(run.folder / "layers.jsonl", layers)
 

@@ -13,6 +13,7 @@ from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import rouge
 from undertone.intervals import scored_mean
 from undertone.models.base import IGNORED, Prompt
+from undertone.models.logits import losses
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, kept_in
 from undertone.records import Score, Utterance
@@ -78,7 +79,11 @@ def apart(
     taught = teach(model, prompts, [teacher[one] for one in own])
     hidden = model.hidden(taught.batch)
     labelled = taught.batch.labels[:, 1:] != IGNORED
-    each = distillation(model.lm_head(hidden[:, :-1][labelled]).float(), taught.top, taught.ids, 1.0)
+    (each,) = losses(
+        hidden[:, :-1][labelled],
+        model.lm_head,
+        lambda logits, part: (distillation(logits, taught.top[part], taught.ids[part], 1.0),),
+    )
     kl = [float(part.mean()) for part in torch.split(each, labelled.sum(-1).tolist())]
     spoken = hidden[torch.arange(len(rows)), labelled.int().argmax(-1)].float()
     wrong = torch.stack([teacher[one].read for one in other]).to(spoken.device)

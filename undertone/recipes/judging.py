@@ -1,4 +1,4 @@
-"""The judges of a suite: which are needed and where they sit, their verdicts, and what these would cost."""
+"""The judges of a suite: which are needed, where they sit, their verdicts, what these would cost; and what scores are measured under."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from undertone import settings
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.judges.chat import ChatJudge, Cost
+from undertone.evaluation.metrics import Asked
 from undertone.evaluation.suites.base import Answered, Item, Scoring, Suite
 from undertone.lookup import resolve
 from undertone.records import Judgement, Reply, Score, read_rows
@@ -91,3 +92,12 @@ def say(costs: Mapping[str, Cost], chosen: settings.Evaluate) -> None:
     whole, limit = sum(cost.tokens for cost in costs.values()), chosen.endpoint.max_tokens_spent
     enough = "within" if whole <= limit else "more than"
     print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
+
+
+def conditions(chosen: settings.Evaluate, asked: Sequence[Asked]) -> dict[str, str | float]:
+    """What every score of this run was measured under; the judge's name tells its model, its rubric and the rubric's hash."""
+    judge = next((row.judgement.judge for row in asked if row.judgement), chosen.judge)
+    why: dict[str, str | float] = (
+        {"probabilities": "none: an endpoint gives text alone"} if chosen.model.startswith(settings.SERVED) else {}
+    )
+    return why | {"model": chosen.model, "system": chosen.system, "strength": chosen.strength, "judge": judge}

@@ -35,8 +35,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     missing = [item for item in items if item.utterance.id not in known]
     journal.append(canned(run.name, item) for item in missing if "said" in item.facts)
     if asked := [item for item in missing if "said" not in item.facts]:
-        for batch in answers(chosen, suite, loaded, asked, run):
-            journal.append(batch)
+        answers(chosen, suite, loaded, asked, run, journal)
 
     replies = {reply.utterance_id: reply for reply in journal.rows(Reply)}
     if not replies:

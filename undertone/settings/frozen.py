@@ -133,7 +133,7 @@ class Align(Training):
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> Self:
-        for name in ("system", "family", "features"):
+        for name in ("system", "family", "features", "bits"):
             if getattr(self, name):
                 raise ValueError(f"{name}: alignment has no use for it; leave it out")
         return self

@@ -9,7 +9,7 @@ from undertone.attributes import ATTRIBUTES
 from undertone.evaluation.controls import Name as Control
 from undertone.lookup import suggest
 from undertone.records import CONTENT, Split
-from undertone.settings.reading import Endpoint, Settings
+from undertone.settings.reading import Endpoint, Server, Settings
 
 
 class Synthesize(Settings):
@@ -74,17 +74,23 @@ class Synthesize(Settings):
         return clips
 
 
+SERVED = "endpoint:"
+"""What stands before the name of a model that is asked over HTTP."""
+
+
 class Model(Settings):
     """Which model, and how it is asked."""
 
     model: str = "undertone-tiny"
-    """embedded undertone-tiny, a local folder, or a hub name such as Qwen/Qwen2.5-Omni-7B"""
+    """embedded undertone-tiny, a local folder, a hub name such as Qwen/Qwen2.5-Omni-7B; evaluate also asks endpoint:NAME, over HTTP"""
     family: str = ""
     """model family; empty: read from the checkpoint's config"""
     device: str = ""
     """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
     """weights in memory; empty: bfloat16 where the GPU or CPU is faster with it, float32 elsewhere"""
+    bits: Literal[0, 4, 8] = 0
+    """of the language model's weights on a GPU, by bitsandbytes (undertone[quant]); 0: as dtype says"""
     system: str = ""
     """system prompt, recorded with every score"""
     batch: int = Field(64, ge=1)
@@ -103,6 +109,8 @@ class Model(Settings):
     """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
+    features_gb: float = Field(100.0, ge=0)
+    """GB that folder may take (6 s at 7 B are about 1 MB); clips beyond go through the tower whenever they are asked for"""
     per_speaker: bool = False
     """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False
@@ -138,6 +146,8 @@ class Analyze(Model):
     """folds of the probes, speakers kept apart"""
     patch_pairs: int = Field(64, ge=0)
     """minimal pairs per category whose activations are patched"""
+    engine: Literal["packed", "plain"] = "packed"
+    """packed: rows without padding, patched passes begin where they are patched; plain: padded and whole, the slow path that it equals"""
     bootstrap: int = Field(1000, ge=0)
     """resamples of every interval"""
     seed: int = 0
@@ -217,6 +227,8 @@ class Finetune(Training):
     """weight per category of the rest, e.g. emotion = 2; unnamed: 1"""
     check_every: int = Field(100, ge=1)
     """steps between dev losses and checkpoints; the best on dev is kept"""
+    recompute: bool = False
+    """gradient checkpointing: the language model's layers are computed again in the backward pass; slower, in far less memory"""
     seed: int = 0
     """draws batches and adapter weights"""
 
@@ -262,6 +274,8 @@ class Evaluate(Model):
     """ask nothing; print how many verdicts the judges would be asked for, and about how many tokens that takes"""
     pedant: str = ""
     """of SD-QA: who gives the second score, my_module:function(reference, reply, question) -> bool; empty: it is unscored"""
+    served: Server = Server()
+    """where the model itself sits, if it is called endpoint:NAME: a server that takes input_audio, such as vLLM's"""
     cascade: bool = False
     """baseline: a classifier on the tower's output, fitted on the training split, writes the speaker note as text"""
     words: Literal["", "plain", "tagged"] = ""
@@ -280,6 +294,8 @@ class Evaluate(Model):
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
+    engine: Literal["batched", "plain"] = "batched"
+    """batched: replies are written side by side; plain: one by one by Transformers' own generate, the slow path that it equals"""
     limit: int = Field(0, ge=0)
     """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)
@@ -301,6 +317,10 @@ class Evaluate(Model):
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
         if self.estimate_cost and not self.suite:
             raise ValueError("estimate_cost: name the suite whose verdicts are counted with suite")
+        if self.model.startswith(SERVED) and (self.adapter or self.cascade or self.per_speaker):
+            raise ValueError(f"{self.model} is asked as it is served; leave adapter, cascade and per_speaker out (undertone export merges)")
+        if self.model == SERVED:
+            raise ValueError(f"model: name it as its server does, {SERVED}NAME")
         return self
 
 
@@ -313,6 +333,27 @@ class Ask(Model):
     """folder of a PEFT adapter: also print the reply with it"""
     max_new_tokens: int = Field(64, ge=1)
     """longest reply, in tokens"""
+
+
+class Export(Settings):
+    """A trained adapter, merged into a plain checkpoint or renamed for servers, with a model card."""
+
+    adapter: Path = Path("runs/finetune/adapter")
+    """folder of a PEFT adapter"""
+    model: str = ""
+    """checkpoint that it is merged into; empty: the one that it was trained on"""
+    family: str = ""
+    """model family; empty: read from the checkpoint's config"""
+    out: Path = Path("runs/export")
+    """the folder that is written"""
+    form: Literal["checkpoint", "adapter"] = "checkpoint"
+    """checkpoint: the base's folder with the updates in its weights; adapter: the adapter under the names that vLLM expects"""
+    runs: list[Path] = Field([])
+    """run folders of evaluations whose scores go onto the model card; the fine-tuning's own are there"""
+    title: str = ""
+    """headline of the model card; empty: the name of the folder"""
+    license: str = ""
+    """licence on the model card, e.g. apache-2.0; empty: the base model's, where its README.md says it"""
 
 
 class Report(Settings):

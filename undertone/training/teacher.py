@@ -82,7 +82,7 @@ class Teacher:
         model, prompts = self._model, [one.prompt for one in questions]
         unforced = [one.prompt for one in questions if not one.forced]
         own = iter(model.greedy_ids(model.prefill(model.encode(unforced)), self._longest) if unforced else [])
-        end = [model.tokenizer.eos_token_id]
+        end = [model.end_token_id]
         replies = [[*model.reply_ids(one.forced), *end] if one.forced else next(own) for one in questions]
         batch = model.encode(prompts, replies, close=False)
         hidden = model.hidden(batch)

@@ -1,6 +1,7 @@
 """Rows of benchmark files, from a folder or from the hub, without any decoder of sound but our own."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ def sound_of(cell: Any, folder: Path, where: str) -> Sound:
     if isinstance(cell, Mapping) and isinstance(cell.get("path"), str):
         return folder / str(cell["path"])
     raise BrokenRow(f"{where}: {AUDIO} should be a path or bytes with a path, got {type(cell).__name__}")
+
+
+def sound_key(name: str, sound: Sound) -> str:
+    """Changes with the sound of the item called `name`: with its bytes, or with a file's path, size and time."""
+    if isinstance(sound, BytesIO):
+        return sha256(sound.getbuffer()).hexdigest()[:24]
+    stat = sound.stat() if isinstance(sound, Path) and sound.exists() else None
+    return sha256(repr((name, str(sound), stat and stat.st_size, stat and stat.st_mtime_ns)).encode()).hexdigest()[:24]
 
 
 def _tables(place: Path, name: str) -> Mapping[str, Any]:
