@@ -217,6 +217,23 @@ def test_without_a_judge_what_needs_one_is_unscored_and_words_can_be_typed(
     assert main(command) == 2, "other items than when the run began"
 
 
+def test_a_model_behind_an_endpoint_is_asked_and_no_reply_is_bought_twice(bench: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with Server(["", "500"], write=lambda _: "I am sorry, Rome lies in Italy") as server:
+        served = {"base-url": server.url, "key-variable": "TEST_KEY", "attempts": "3", "concurrency": "1"}
+        flags = [word for name, value in served.items() for word in (f"--served.{name}", value)]
+        again = ["evaluate", "--suite", "voicebench", "--model", "endpoint:j", "--data", str(bench), "--out", str(out), *flags]
+        again += ["--subsets", "advbench", "commoneval"]
+        assert main(again) == 0
+        assert main(again) == 0
+        assert sorted(server.sold().values()) == [1, 1]
+        assert {part["type"] for row in server.served for part in row.body["messages"][-1]["content"]} == {"input_audio"}
+    found = {(row.suite, row.metric): row for row in read_rows(out / "scores.jsonl", Score)}
+    assert found["voicebench/advbench", "refusal_rate"].value == 1
+    assert found["voicebench/commoneval", "rating"].unscored == 1
+    assert "no such file" in (out / "rejected.jsonl").read_text()
+
+
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags, why in (
         (["--suite", "pa", "--cascade"], "a suite is asked as it is"),
