@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from undertone import settings
-from undertone.analysis.activations import language_layers
 from undertone.audio import write_flac
 from undertone.evaluation.replies import ask
 from undertone.models.base import IGNORED, Batch, Prompt, SpeechLM
+from undertone.models.passes import language_layers
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.finetune import finetune

@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 
-from undertone.analysis.activations import language_layers
 from undertone.models import open_model, quantised
 from undertone.models.base import Prompt
+from undertone.models.passes import language_layers
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.training.features import fingerprint
 from undertone.training.lora import adapt, adapted_modules

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from undertone.analysis.activations import language_layers
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
 from undertone.models.base import Batch, Prompt, SpeechLM
+from undertone.models.passes import language_layers
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.training.heads import Targets
 from undertone.training.lora import adapt

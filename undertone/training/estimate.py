@@ -160,7 +160,8 @@ def _pass(model: SpeechLM, adapted: nn.Module, clips: int, length: int, reply: i
 
 def _without_filling(clips: int, length: int) -> Packing:
     token = torch.arange(clips * length)
-    return Packing(token // length, (token % length)[None], token.view(clips, length), token)
+    none = token[:0]
+    return Packing(token // length, (token % length)[None], token.view(clips, length), none, token, none)
 
 
 def _experts(self: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
