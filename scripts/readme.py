@@ -72,7 +72,21 @@ def fill(readme: str, mark: str, text: str, fence: str = "```") -> str:
     return f"{head}<!-- {mark} -->\n\n{block}\n\n{rest[rest.index('## ') :]}"
 
 
+def suites() -> str:
+    """The suites that `undertone evaluate --suite` knows, from the one table that names them: a row each."""
+    from undertone.evaluation.suites import SUITES
+    from undertone.lookup import resolve
+
+    rows = ["| suite | what it shows | reads | gives | judged |", "| --- | --- | --- | --- | --- |"]
+    for name in SUITES:
+        kind = resolve(SUITES, name, "suite")
+        said = first_sentence(kind.__doc__ or "").partition(": ")[2]
+        rows.append(f"| `{name}` | {said} | {kind.reads} | {kind.gives} | {'yes' if kind.judges else 'no'} |")
+    return "\n".join(rows)
+
+
 if __name__ == "__main__":
     page = HOME / "README.md"
     filled = fill(page.read_text(encoding="utf-8"), "tree", tree(HOME))
-    page.write_text(fill(filled, "families", families(HOME), fence=""), encoding="utf-8")
+    filled = fill(filled, "families", families(HOME), fence="")
+    page.write_text(fill(filled, "suites", suites(), fence=""), encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from undertone.endpoint import Endpoint, EndpointError, Refused, SpendLimit, Unanswerable, Unreachable
+from undertone.endpoint import Endpoint, EndpointError, Refused, SpendLimit, Unanswerable, Unasked, Unreachable
 from undertone.progress import bar
 from undertone.records import Row
 from undertone.run import Journal
@@ -56,17 +56,23 @@ class Open(NamedTuple):
 
 
 class Question(NamedTuple, Generic[M]):
-    """What is asked, the form of the answer, and the temperature (None: the endpoint's own)."""
+    """What is asked, the form of the answer, the temperature (None: the endpoint's own), and which of several draws it is."""
 
     messages: Sequence[Mapping[str, str]]
     form: type[M]
     temperature: float | None = None
+    draw: int | None = None
 
     def options(self) -> dict[str, Any]:
         """What goes into the request beside model and messages."""
         schema = {"name": self.form.__name__, "schema": self.form.model_json_schema(), "strict": True}
         heat = {} if self.temperature is None else {"temperature": self.temperature}
-        return {"response_format": {"type": "json_schema", "json_schema": schema}, **heat}
+        seed = {} if self.draw is None else {"seed": self.draw}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}, **heat, **seed}
+
+    def size(self) -> int:
+        """Bytes that are sent, messages and schema."""
+        return len(json.dumps([list(map(dict, self.messages)), self.options()], ensure_ascii=False).encode())
 
     def flaw(self, text: str) -> str:
         """What does not fit the form."""
@@ -117,13 +123,28 @@ def ask(endpoint: Endpoint, question: Asked, tries: int = 3) -> Bought:
 class Answers:
     """Answers of one endpoint, kept in a journal. What the journal holds is never asked again, and counts as spent."""
 
-    def __init__(self, endpoint: Endpoint, path: Path, tries: int = 3) -> None:
+    def __init__(self, endpoint: Endpoint | Unasked, path: Path, tries: int = 3) -> None:
         self.endpoint, self.tries = endpoint, tries
         self._journal, self._lock = Journal(path), threading.Lock()
         self._gates: dict[str, threading.Lock] = {}
         kept = self._journal.rows(Bought)
         self._kept = {row.key: row for row in kept}
         endpoint.count(sum(row.tokens for row in kept))
+
+    @property
+    def _open(self) -> Endpoint:
+        if isinstance(self.endpoint, Unasked):
+            raise EndpointError(f"{self.endpoint.model}: opened to estimate a cost, and not to be asked")
+        return self.endpoint
+
+    def missing(self, questions: Sequence[Question[M]]) -> list[Question[M]]:
+        """Of the different ones among `questions` those that are not bought yet."""
+        different = {key_of(question, self.endpoint.model): question for question in questions}
+        return [question for key, question in different.items() if key not in self._kept]
+
+    def bought(self, questions: Sequence[Question[M]]) -> int:
+        """How many different ones among `questions` are bought already."""
+        return len({key_of(question, self.endpoint.model) for question in questions} & self._kept.keys())
 
     def to(self, questions: Sequence[Question[M]], lenient: bool = False) -> list[Answer[M]]:
         """An answer to each question, in order; equal questions are asked once, and answers are kept as they come.
@@ -134,10 +155,10 @@ class Answers:
         keys = [key_of(question, self.endpoint.model) for question in questions]
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._kept}
         buy = self._try if lenient else self._buy
-        waiting = bar(f"asking {self.endpoint.model}", len(missing))(self.endpoint.each(buy, missing.values()))
+        waiting = bar(f"asking {self.endpoint.model}", len(missing))(self._open.each(buy, missing.values()))
         results = {done.place: done.result for done in waiting}
         failed = {key: results[index] for index, key in enumerate(missing) if results[index] is not None}
-        if failed and not self.endpoint.answered:
+        if failed and not self._open.answered:
             raise next(iter(failed.values()))
         return [
             Answer(None, str(failed[key]), "") if key in failed else _read(self._kept[key], question.form)
@@ -168,16 +189,16 @@ class Answers:
                         self._buy(asked)
                 except Unanswerable as error:
                     failed.append(error)
-                    if not self._kept and len(failed) >= min(len(items), self.endpoint.concurrency):
+                    if not self._kept and len(failed) >= min(len(items), self._open.concurrency):
                         raise
                     return error
             return self._kept[key]
 
-        for done in self.endpoint.each(answer, items):
+        for done in self._open.each(answer, items):
             yield items[done.place], done.result
 
     def _buy(self, question: Asked) -> None:
-        bought = ask(self.endpoint, question, self.tries)
+        bought = ask(self._open, question, self.tries)
         with self._lock:
             self._journal.append([bought])
             self._kept[bought.key] = bought
@@ -188,7 +209,7 @@ class Answers:
         except (Refused, SpendLimit):
             raise
         except EndpointError as error:
-            if isinstance(error, Unreachable) and not self.endpoint.answered:
+            if isinstance(error, Unreachable) and not self._open.answered:
                 raise
             return error
         return None

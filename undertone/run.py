@@ -70,6 +70,7 @@ IMMATERIAL = frozenset(
         "workers",
         "recompute",
         "strict",
+        "estimate_cost",
         "engine",
         "features",
         "features_gb",

@@ -74,20 +74,22 @@ def write_lesson(name: str, folder: Path, steps: int = 0, batch: int = 0) -> Les
 
 
 def _write_checkpoint(name: str, folder: Path) -> None:
-    """With the front end's settings of the real checkpoint: by them its processor pads to 300 s."""
+    """In float32, which some sides load as it lies there, and with the front end's settings of the real checkpoint: by them its processor
+    pads to 300 s."""
     import torch
-    from transformers import Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
+    from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
 
     from undertone.models import tiny
 
-    bins = 80
     if name == "embedded":
-        shutil.copytree(WEIGHTS / "undertone-tiny", folder)
+        tokenizer, bins = AutoTokenizer.from_pretrained(WEIGHTS / "undertone-tiny"), 80
+        model = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(WEIGHTS / "undertone-tiny", dtype=torch.float32)
     else:
         torch.manual_seed(0)
         tokenizer, bins = tiny.tokenizer(), 128
-        Qwen2_5OmniThinkerForConditionalGeneration(_sixty_million(tokenizer)).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        model = Qwen2_5OmniThinkerForConditionalGeneration(_sixty_million(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=bins, chunk_length=300).save_pretrained(folder)
 
 

@@ -154,7 +154,7 @@ class _There:
         answer = self._process.stdout.readline()
         if not answer:
             self._said.seek(0)
-            raise RuntimeError(f"{self._name}: {self._said.read().strip()[-600:]}")
+            raise RuntimeError(f"{self._name}: {self._said.read().strip().rpartition(chr(10))[2][-600:]}")
         return json.loads(answer)
 
     def round(self) -> float:

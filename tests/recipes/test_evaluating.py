@@ -73,6 +73,8 @@ def test_a_judge_at_an_endpoint_scores_every_reply(data: Path, tmp_path: Path, c
         assert main(words(data, tmp_path / "run", server)) == 0
     assert sorted(server.sold().values()) == [1] * 2 * PAIRS
     assert scored(tmp_path / "run") == (2 * PAIRS, 0)
+    by = {str(row.details["judge"]).rpartition(":")[0] for row in read_rows(tmp_path / "run" / "scores.jsonl", Score)}
+    assert by == {"openai:j:rubric_v1"}, "model, rubric and its hash stand in every score"
     assert len(verdicts(tmp_path / "run")) == 2 * PAIRS
     assert not caplog.records
 

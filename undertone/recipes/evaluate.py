@@ -16,8 +16,10 @@ from undertone.models.endpoint import Served
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.asking import Asking, comparable, prompting, questions
+from undertone.recipes.judging import conditions
 from undertone.recipes.opening import begin, open_corridor
 from undertone.recipes.served import open_line, replied, unanswered
+from undertone.recipes.suite import evaluate_suite
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 
@@ -27,10 +29,12 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     verdict on some asks for those again."""
     metrics = [metric(name, chosen) for name in chosen.metrics]
     chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
+    if chosen.suite:
+        return evaluate_suite(chosen)
     run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
         return list(read_rows(run.folder / "scores.jsonl", Score))
-    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder)
+    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder, chosen.draws)
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_line(chosen, run.folder) if chosen.model.startswith(settings.SERVED) else open_corridor(chosen, run.folder)
     rows = questions(chosen, corridor)
@@ -48,10 +52,8 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     scores += cost(chosen, run, asked, asking, corridor.model)
     write_rows(run.folder / "scores.jsonl", scores)
     if open_ones := [row.judgement for row in asked if row.judgement and row.judgement.value is None]:
-        logging.getLogger(__name__).warning(
-            "%d of %d replies are unscored (%s); the same command has them judged again",
-            len(open_ones), len(asked), open_ones[0].reason,
-        )  # fmt: skip
+        said = "%d of %d replies are unscored (%s); the same command has them judged again"
+        logging.getLogger(__name__).warning(said, len(open_ones), len(asked), open_ones[0].reason)
     return scores
 
 
@@ -83,7 +85,7 @@ def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -
 
 def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked: Sequence[Asked]) -> Iterator[Score]:
     """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
-    details = conditions(chosen)
+    details = conditions(chosen, asked)
     pairs = [row._replace(under=chosen.together) for row in asked if chosen.together and suite_of(row.utterance).startswith("pa/")]
     for metric, rows in [(metric, rows) for rows in (asked, pairs) if rows for metric in metrics]:
         for score in metric(rows, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
@@ -97,7 +99,7 @@ def lost(chosen: settings.Evaluate, run: Run, before: Sequence[Reply], asked: Se
     """How many right replies of an earlier run were lost since, in pairs."""
     earlier = {row.utterance_id: row for row in before}
     then = [row._replace(reply=earlier[row.utterance.id]) for row in asked if row.utterance.id in earlier]
-    yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen)), chosen.bootstrap, chosen.seed)
+    yield from exact_drop(then, asked, partial(run.score, details=conditions(chosen, asked)), chosen.bootstrap, chosen.seed)
 
 
 def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: Asking, model: SpeechLM | Served) -> Iterator[Score]:
@@ -105,16 +107,11 @@ def cost(chosen: settings.Evaluate, run: Run, asked: Sequence[Asked], asking: As
     interest."""
     if chosen.control:
         return
-    score = partial(run.score, "cost", details=conditions(chosen) | {"batch": chosen.batch, "preference": "preference" in chosen.metrics})
+    how = {"batch": chosen.batch, "preference": "preference" in chosen.metrics}
+    score = partial(run.score, "cost", details=conditions(chosen, asked) | how)
     yield score("seconds", "asking", sum(row.reply.seconds for row in asked), len(asked))
     if isinstance(model, Served):
         yield score("tokens", "asking", model.tokens, len(asked))
     elif chosen.adapter is None and (chosen.cascade or not isinstance(model, FrozenLLM)):
         yield score("seconds", "training", asking.seconds, 1)
         yield score("trainable_parameters", "all", asking.weights, 1)
-
-
-def conditions(chosen: settings.Evaluate) -> dict[str, str | float]:
-    """What every score of this run was measured under."""
-    why = {"probabilities": "none: an endpoint gives text alone"} if chosen.model.startswith(settings.SERVED) else {}
-    return {name: getattr(chosen, name) for name in ("model", "system", "strength", "judge")} | why

@@ -254,10 +254,26 @@ class Evaluate(Model):
     """split that is asked"""
     suites: list[Literal["pa", "child-safety", "content"]] = Field(["pa", "child-safety", "content"])
     """which utterances are asked"""
+    suite: str = ""
+    """a benchmark instead: pa, child_safety, voicebench, sd_eval, styletalk, conflict, ser, leakage, judge-check, or my_module:Suite"""
+    subsets: list[str] = Field([])
+    """of the suite voicebench: which are asked, NAME or NAME:SPLIT; empty: the nine of its overall score, SD-QA's split usa"""
+    attribute: str = "emotion"
+    """of the suites ser and leakage: what is asked"""
     judge: str = "rule"
     """rule (exact, grammar replies), openai, empathy (1 to 10, by a chat model), or my_package.my_module:Judge"""
     endpoint: Endpoint = Endpoint()
     """where the openai judge sits"""
+    draws: int = Field(1, ge=1)
+    """verdicts on each reply by a judge that asks a model: the mean of ratings, the majority of others counts"""
+    second_judge: str = "rule"
+    """of the suite judge-check: whose verdicts are compared"""
+    second_endpoint: Endpoint = Endpoint()
+    """where the second judge sits"""
+    estimate_cost: bool = False
+    """ask nothing; print how many verdicts the judges would be asked for, and about how many tokens that takes"""
+    pedant: str = ""
+    """of SD-QA: who gives the second score, my_module:function(reference, reply, question) -> bool; empty: it is unscored"""
     served: Server = Server()
     """where the model itself sits, if it is called endpoint:NAME: a server that takes input_audio, such as vLLM's"""
     cascade: bool = False
@@ -295,6 +311,12 @@ class Evaluate(Model):
             raise ValueError("words are typed or heard by the cascade, not both; leave cascade or words out")
         if self.strength != 1 and self.adapter is None:
             raise ValueError("strength scales an adapter; name it with adapter")
+        if self.suite and (self.control or self.cascade or self.against):
+            raise ValueError("a suite is asked as it is; leave control, cascade and against out")
+        if self.attribute not in ATTRIBUTES:
+            raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
+        if self.estimate_cost and not self.suite:
+            raise ValueError("estimate_cost: name the suite whose verdicts are counted with suite")
         if self.model.startswith(SERVED) and (self.adapter or self.cascade or self.per_speaker):
             raise ValueError(f"{self.model} is asked as it is served; leave adapter, cascade and per_speaker out (undertone export merges)")
         if self.model == SERVED:

@@ -21,6 +21,7 @@ from typing import Any
 
 import soundfile
 import torch
+from names import fitting
 from served import serve
 from swift.arguments import SftArguments
 from swift.model import Model, ModelGroup, ModelLoader, ModelMeta, register_model
@@ -128,7 +129,7 @@ def write_rows(folder: Path) -> Path:
 def round_of(folder: Path, schedule: list[float]) -> tuple[float, dict[str, Any]]:
     steps, batch, _, rate, warmup, decay, clip, _ = schedule
     arguments = SftArguments(
-        model=str(folder / "model"), model_type=NAME, template=NAME, dataset=[str(write_rows(folder))], adapters=[str(folder / "adapter")],
+        model=str(folder / "model"), model_type=NAME, template=NAME, dataset=[str(write_rows(folder))], adapters=[str(fitting(folder))],
         output_dir=tempfile.mkdtemp(), torch_dtype="float32", per_device_train_batch_size=int(batch), gradient_accumulation_steps=1,
         max_steps=int(steps), learning_rate=rate, weight_decay=decay, adam_beta2=0.999, max_grad_norm=clip, optim="adamw_torch",
         train_dataloader_shuffle=False, dataset_shuffle=False, split_dataset_ratio=0.0, gradient_checkpointing=False,

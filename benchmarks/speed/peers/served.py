@@ -1,5 +1,6 @@
 """Serves a side of a comparison to `timing.py` from an environment that need not have undertone: standard library only."""
 
+import gc
 import json
 import os
 import resource
@@ -28,5 +29,6 @@ def serve(work: Callable[[], tuple[float, Any]]) -> None:
         if line.strip() == "end":
             print(json.dumps({"peak": peak_bytes(), "result": result}), file=answers, flush=True)
             return
+        gc.collect()  # what the last round opened is not to be held beside what this one opens
         seconds, result = work()
         print(json.dumps({"seconds": seconds}), file=answers, flush=True)
