@@ -52,7 +52,11 @@ def opened(family: str, folder: Path) -> SpeechLM:
     return open_model(str(folder), "generic" if family == "generic" else "", dtype="float32")
 
 
-@pytest.mark.parametrize("family", STOCK)
+QUICK = ("qwen2_5_omni", "generic")
+"""One that packs and one that does not; the others take minutes together."""
+
+
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in STOCK])
 def test_a_fine_tuning_end_to_end(family: str, data: Path, tmp_path: Path) -> None:
     folder, out = saved(family, tmp_path / "model"), tmp_path / "run"
     targets = resolve(FAMILIES, family, "model family").targets
