@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from undertone.models import logits
 from undertone.training.alignment import distillation
@@ -102,6 +103,15 @@ def test_memory_does_not_grow_with_vocabulary_times_tokens(monkeypatch: pytest.M
     for positions, vocabulary, largest, saved in found:
         assert largest <= max(1 << 13, vocabulary * WIDTH), "the head itself is the largest"
         assert 0 < saved <= 2 * positions * WIDTH
+
+
+def test_nothing_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two operations a weight and position forward, two back."""
+    monkeypatch.setattr(logits, "LOGITS", 5 * VOCABULARY)
+    hidden, targets, head = drawn()
+    with FlopCounterMode(display=False) as counted:
+        logits.summed_cross_entropy(hidden, targets, head).backward()
+    assert counted.get_total_flops() == 4 * POSITIONS * WIDTH * VOCABULARY
 
 
 def test_no_position_has_no_loss() -> None:

@@ -325,9 +325,8 @@ class SpeechLM(ABC):
         """Read the prompts once; what they leave behind serves greedy replies and the likelihood of given ones."""
         from undertone.models.cache import roomy_cache
 
-        how: dict[str, Any] = {"inputs_embeds": self.embed(batch), "attention_mask": batch.attention_mask}
-        cache = roomy_cache(self.text_model.config)
-        out = self.text_model(**how, position_ids=batch.position_ids, past_key_values=cache, use_cache=True)
+        how: dict[str, Any] = {"attention_mask": batch.attention_mask, "past_key_values": roomy_cache(self.text_model.config)}
+        out = self.text_model(inputs_embeds=self.embed(batch), position_ids=batch.position_ids, use_cache=True, **how)
         return Asked(out.last_hidden_state[:, -1], out.past_key_values, batch.attention_mask)
 
     def go_on(self, asked: Asked, ids: Tensor, written: int) -> Tensor:

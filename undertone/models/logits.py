@@ -44,7 +44,7 @@ def summed_cross_entropy(hidden: Tensor, targets: Tensor, head: nn.Module) -> Te
 
 def liger(hidden: Tensor, targets: Tensor, head: nn.Linear) -> Tensor:
     """As `summed_cross_entropy`, by `liger_kernel`."""
-    from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
+    from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy  # type: ignore[import-not-found]
 
     return liger_fused_linear_cross_entropy(hidden, head.weight, targets, head.bias, reduction="sum")  # type: ignore[no-any-return]
 
@@ -58,13 +58,11 @@ class _Slopes(torch.autograd.Function):
         for part in parts:
             with torch.enable_grad():
                 some = hidden[part].detach().requires_grad_()
-                # By its weights: what watches modules (PyTorch's counter of operations) forbids a gradient within a forward pass.
-                logits = F.linear(some, head.weight, head.bias) if isinstance(head, nn.Linear) else head(some)
-                kinds = of(logits.float(), part)
-                sums, last = [kind.sum() for kind in kinds], len(kinds) - 1
-            slopes.append([torch.autograd.grad(one, some, retain_graph=i < last)[0] for i, one in enumerate(sums)])
+                kinds = of(head(some).float(), part)
+                sums = [kind.sum() for kind in kinds]
+            slopes.append([_slope(some, one, keep=one is not sums[-1]) for one in sums])
             found.append([kind.detach() for kind in kinds])
-            del logits, kinds, sums  # and with them the graph that holds the logits
+            del kinds, sums  # and with them the graph that holds the logits
         context.save_for_backward(*(torch.cat(kind) for kind in zip(*slopes, strict=True)))
         return tuple(torch.cat(kind) for kind in zip(*found, strict=True))
 
@@ -73,3 +71,11 @@ class _Slopes(torch.autograd.Function):
         slopes = context.saved_tensors
         total = sum(up[:, None] * slope for up, slope in zip(above, slopes, strict=True))
         return total.to(slopes[0].dtype), None, None, None  # type: ignore[union-attr]
+
+
+def _slope(of: Tensor, total: Tensor, keep: bool) -> Tensor:
+    """The gradient of `total` at `of`; not by `autograd.grad`, under which PyTorch's FLOP counter gives up."""
+    total.backward(retain_graph=keep)  # type: ignore[no-untyped-call]
+    slope, of.grad = of.grad, None
+    assert slope is not None
+    return slope
