@@ -4,8 +4,8 @@ At the optimum a probe's weights are a sum of the clips it was fitted on, w = Σ
 and the residual ρ = error + penalty · α is the gradient in the metric of the clips' products K = z zᵀ. There L-BFGS (Liu & Nocedal 1989)
 runs:
 
-- its first guess of the curvature is the true one at equal probabilities, K + penalty / curvature. It takes the clips' products once per
-  layer for all questions and one inverse for all folds, with every feature scaled by all clips alike;
+- its first guess of the curvature is the true one at equal probabilities, K + penalty / curvature, taken anew every few steps. It needs
+  the clips' products once per layer for all questions and one inverse for all folds, with every feature scaled by all clips alike;
 - what a step does to the scores is exact: z (e ∘ zᵀ step), with the fold's own scale e, two products in which all folds read the clips
   together. So the optimum is that of each fold's own standardising, whatever the first guess was worth;
 - the scores along a step are then known, and its length is found without another product.
@@ -18,7 +18,15 @@ import torch
 from torch import Tensor
 
 STALE = 1e-6
-"""A feature that varies so little within a fold, in variances over all clips, is constant there and left unscaled."""
+"""What is smaller than this share is rounding: a feature whose spread is so of its mean, or whose variance in a fold is so of that over all
+clips, is constant and left unscaled; so is a step's curvature of what it could be."""
+
+
+RENEWED = 10
+"""After so many steps the curvature is taken anew where the probabilities are then."""
+
+FLAT = 1e-3
+"""Least curvature of a clip that is counted with, for the sake of those that are as good as certain."""
 
 
 class Features(NamedTuple):
@@ -36,7 +44,7 @@ class Features(NamedTuple):
         mean = x.float().mean(0)
         z = x.float() - mean
         spread = z.square().mean(0).sqrt()
-        spread = torch.where(spread > 0, spread, 1.0)
+        spread = torch.where(spread > STALE * mean.abs(), spread, 1.0)
         z /= spread
         return cls(z, mean, spread, _products(z) if len(z) < z.shape[1] else z.new_empty(0, 0))
 
@@ -48,17 +56,22 @@ class Features(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What the folds ask: `truth` (class, clip), the `weight` (fold, 1, clip) of each clip's loss, 0 where it is held out, the `scale`
-    (fold, 1, width) e of the squared features, and the `penalty` on α."""
+    """What the folds ask: `truth` (class, clip), the `weight` (fold, 1, clip) of each clip's loss, 0 where it is held out, which classes
+    a fold has `seen` (fold, class, 1), the `scale` (fold, 1, width) e of the squared features, and the `penalty` (fold, 1, 1) on α."""
 
     truth: Tensor
     weight: Tensor
+    seen: Tensor
     scale: Tensor
-    penalty: float
+    penalty: Tensor
+
+    def chances(self, scores: Tensor) -> Tensor:
+        """(fold, class, clip) probabilities; none for a class that a fold never saw."""
+        return scores.masked_fill(~self.seen, -torch.inf).softmax(1)
 
     def error(self, scores: Tensor) -> Tensor:
         """(fold, class, clip) derivative of the losses by the scores."""
-        return self.weight * (scores.softmax(1) - self.truth)
+        return self.weight * (self.chances(scores) - self.truth)
 
     def weights(self, z: Tensor, alpha: Tensor) -> Tensor:
         """(fold, class, width) weights of `z` (clip, width) that `alpha` (fold, class, clip) stands for."""
@@ -80,7 +93,8 @@ class Step(NamedTuple):
 
 
 class Found(NamedTuple):
-    """α and the scores of all clips, held out or not, intercept included, (fold, class, clip) each."""
+    """α and the scores of all clips, held out or not, intercept included, (fold, class, clip) each; a class that a fold never saw scores
+    −∞."""
 
     alpha: Tensor
     scores: Tensor
@@ -95,22 +109,25 @@ def pose(z: Tensor, target: Tensor, kept: Tensor, strength: float) -> Problem:
     variance = weight @ z.square() / count - mean.square()
     scale = torch.where(variance > STALE, variance, 1.0).reciprocal()
     truth = torch.nn.functional.one_hot(target).float()
-    classes = truth.shape[1]
-    balance = strength * (count / (classes * (weight @ truth).clamp(min=1)))[:, target] * weight
+    members = weight @ truth
+    classes = (members > 0).sum(1, keepdim=True)
+    balance = strength * (count / (classes * members.clamp(min=1)))[:, target] * weight
     # Two softmax columns share what one logistic column carries alone, so the same weight costs half as much: undone here.
-    return Problem(truth.T.contiguous(), balance[:, None], scale[:, None], 2.0 if classes == 2 else 1.0)
+    penalty = torch.where(classes == 2, 2.0, 1.0)
+    return Problem(truth.T.contiguous(), balance[:, None], (members > 0)[..., None], scale[:, None], penalty[..., None])
 
 
-def solve(features: Features, problem: Problem, enough: float = 1e-6, memory: int = 10, most: int = 200) -> Found:
+def solve(features: Features, problem: Problem, enough: float = 1e-6, memory: int = 5, most: int = 200) -> Found:
     """Found where a step promises to lower no fold's mean loss by more than `enough`, or after `most` steps."""
-    z, (truth, weight, _, penalty) = features.z, problem
-    guess = _curvature(features, problem)
-    alpha = z.new_zeros(len(weight), *truth.shape)
+    z, weight = features.z, problem.weight
+    alpha = z.new_zeros(len(weight), *problem.truth.shape)
     scores = torch.zeros_like(alpha)
     residual = problem.error(scores)
     near = enough * weight.sum(2, keepdim=True)
     past: list[Step] = []
-    for _ in range(most):
+    for number in range(most):
+        if number % RENEWED == 0:
+            guess = _curvature(features, problem, scores)
         step, image = _direction(residual, past, guess, lambda found: problem.image(z, found))
         promised = _product(residual, image)
         length = _length(problem, scores, step, image)
@@ -119,10 +136,17 @@ def solve(features: Features, problem: Problem, enough: float = 1e-6, memory: in
         scores += image
         if (promised.abs() <= near).all():
             break
-        change = problem.error(scores) + penalty * alpha - residual
+        change = problem.error(scores) + problem.penalty * alpha - residual
         residual = residual + change
-        past = [*past[1 - memory :], Step(step, image, change, 1 / _product(image, change).clamp(min=1e-30))]
-    return Found(alpha, scores)
+        past = [*past[1 - memory :], _step(step, image, change)]
+    return Found(alpha, scores.masked_fill(~problem.seen, -torch.inf))
+
+
+def _step(step: Tensor, image: Tensor, change: Tensor) -> Step:
+    """A step to remember; one that is all rounding is given no say."""
+    bend = _product(image, change)
+    real = bend > STALE * (_product(image, image) * _product(change, change)).sqrt()
+    return Step(step, image, change, torch.where(real, 1 / bend, 0.0))
 
 
 def _direction(
@@ -147,7 +171,7 @@ def _length(problem: Problem, scores: Tensor, step: Tensor, image: Tensor, most:
     low, length = torch.zeros_like(ahead), torch.ones_like(ahead)
     high = torch.full_like(ahead, most)
     for _ in range(tries):
-        chances = (scores - length * image).softmax(1)
+        chances = problem.chances(scores - length * image)
         slope = length * bend - ahead - _product(image, problem.weight * (chances - problem.truth))
         mean = (chances * image).sum(1, keepdim=True)
         curve = bend + _product(problem.weight * chances, (image - mean).square())
@@ -157,21 +181,22 @@ def _length(problem: Problem, scores: Tensor, step: Tensor, image: Tensor, most:
     return length
 
 
-def _curvature(features: Features, problem: Problem) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Newton's step at equal probabilities: (fold, class, clip) residual → step of α, whose sum over the clips is 0, and the intercept's
-    (fold, class, 1).
+def _curvature(features: Features, problem: Problem, scores: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Newton's step: (fold, class, clip) residual → step of α, whose sum over the clips is 0, and the intercept's (fold, class, 1).
 
-    (K + D) α + 1 b = D ρ / penalty with D = penalty · classes / weight.
+    (K + D) α + 1 b = D ρ / penalty with D = penalty / (weight · curvature); a clip's curvature is the mean of what its loss has in all
+    directions, (1 − Σ p²) / (classes − 1), which is exact at equal probabilities.
     """
-    classes = len(problem.truth)
     kept = problem.weight > 0
-    weight = problem.weight.where(kept, 1.0)
-    inverse = (_by_clips if len(features.products) else _by_features)(features, problem, problem.penalty * classes / weight, kept)
+    directions = (problem.seen.sum(1, keepdim=True) - 1).clamp(min=1)
+    bent = (1 - problem.chances(scores).square().sum(1, keepdim=True)) / directions
+    weight = (problem.weight * bent.clamp(min=FLAT)).where(kept, 1.0)
+    inverse = (_by_clips if len(features.products) else _by_features)(features, problem, problem.penalty / weight, kept)
     one = inverse(kept.float())
     total = one.sum(2, keepdim=True)
 
     def guess(residual: Tensor) -> tuple[Tensor, Tensor]:
-        free = inverse(classes * residual / weight)
+        free = inverse(residual / weight)
         intercept = free.sum(2, keepdim=True) / total
         return free - one * intercept, intercept
 
