@@ -133,6 +133,10 @@ class Anew:
             self._now = self._encode._replace(teacher=known)  # type: ignore[arg-type] - it is asked by question, as a teacher is
         return self._now.sizes(rows)
 
+    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
+        """As of the encoder."""
+        return self._encode.parts(rows, count)
+
     def __call__(self, rows: Sequence[Exercise]) -> tuple[Any, ...]:
         return self._now(rows)
 
@@ -154,6 +158,9 @@ class Typed(NamedTuple):
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         return self.encode.sizes(rows)
+
+    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
+        return self.encode.parts(rows, count)
 
     def __call__(self, rows: Sequence[Exercise]) -> tuple[Lesson, Batch]:
         (lesson,) = self.encode(rows)

@@ -85,6 +85,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "reply_rouge_l": Metric("Same reply", "ROUGE-L of the reply to speech and the reply to the words with the true note", signed),
         "reply_kl": Metric("KL", "nats per token between these two replies’ probabilities", signed, -1),
         "matched": Metric("Matched", "how much nearer the spoken prompt is to its own note’s than to another’s, in cosines", signed),
+        "ratio": Metric("Times faster", "the peer’s median seconds over ours, both in turn on one machine", lambda value: f"{value:.1f}×"),
         "flops_ratio": Metric("FLOPs", "told from the configuration, over what a step took", signed, 0),
         "memory_ratio": Metric("Bytes", "told from the configuration, over the most that a step held", signed, 0),
         "weights_identical": Metric("Same weights", "1: the language model is bit for bit what it was before training", count, 0),

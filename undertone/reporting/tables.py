@@ -9,7 +9,7 @@ from undertone.reporting.estimates import WALK, Estimate, Estimates, Key, groups
 
 Mark = Literal["", "best", "noise"]
 VERDICTS = ("p_plus", "p_zero", "p_minus")
-LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "ua")
+LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "ua", "ratio")
 SUITES = {
     "frozen/synthesised": "Frozen road, simulated voices",
     "frozen/ravdess4": "Frozen road, RAVDESS, four emotions",
