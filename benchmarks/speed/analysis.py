@@ -1,4 +1,4 @@
-"""All six analyses: ours against stock loops, one clip at a time with `output_hidden_states=True`, and scikit-learn fits.
+"""All six analyses: ours against stock loops, one clip at a time with `output_hidden_states=True` or nnsight, and scikit-learn fits.
 
     undertone synthesize && python benchmarks/speed/analysis.py --clips 1000
 
@@ -7,6 +7,7 @@ number is kept. The peer is written as a careful user would: no gradients, no pa
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,6 +23,9 @@ from undertone.records import Utterance
 
 FOLDS, PAIRS, BATCH = 5, 64, 64
 """The recipe's defaults."""
+
+PEERS = {"stock": "output_hidden_states loop", "nnsight": "nnsight 0.8.1", "plain": "engine plain"}
+"""What a row calls each peer."""
 
 FITTED, COMPUTED = 5e-3, 1e-3
 """How far a curve may be from the peer's. Both sides' probes stop before the optimum, so of theirs one clip more is allowed."""
@@ -68,9 +72,15 @@ def ours(data: Path, clips: int, engine: str = "packed") -> Callable[[], Curves]
     return run
 
 
-def peer(data: Path, clips: int) -> Callable[[], Curves]:
-    """`stock`, on the same clips."""
-    return partial(stock, *opened(data, clips), folds=FOLDS, pairs=PAIRS)
+def peer(data: Path, clips: int, nnsight: str = "") -> Callable[[], Curves]:
+    """`stock`, on the same clips; by nnsight, where its folder is given."""
+    both = opened(data, clips)
+    if not nnsight:
+        return partial(stock, *both, folds=FOLDS, pairs=PAIRS)
+    sys.path.append(nnsight)
+    from nnsight_analysis import looking
+
+    return partial(stock, *both, folds=FOLDS, pairs=PAIRS, looking=looking(both.model))
 
 
 def differences(found: Compared, clips: int) -> dict[str, float]:
@@ -106,18 +116,26 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=5, help="counted rounds of both sides in turn (5)")
     parser.add_argument("--warm", type=int, default=1, help="rounds before, that do not count (1)")
     parser.add_argument("--threads", type=int, default=0, help="threads of each side, 0: all (0)")
-    parser.add_argument("--peer", choices=["stock", "plain"], default="stock", help="stock loops, or our own --engine plain (stock)")
+    parser.add_argument("--peer", choices=list(PEERS), default="stock", help="plain: our own --engine plain (stock)")
+    parser.add_argument("--nnsight", default="", help="folder that nnsight was installed into, see nnsight_analysis.py")
     parser.add_argument("--dry", action="store_true", help="print the rows and keep none")
     return parser.parse_args()
+
+
+def side(given: argparse.Namespace, clips: int) -> Callable[[], Callable[[], Curves]]:
+    """The peer that is asked for."""
+    if given.peer == "plain":
+        return partial(ours, given.data, clips, "plain")
+    if given.peer == "nnsight" and not given.nnsight:
+        raise ValueError("--nnsight: name the folder that nnsight was installed into, see nnsight_analysis.py")
+    return partial(peer, given.data, clips, given.nnsight if given.peer == "nnsight" else "")
 
 
 if __name__ == "__main__":
     given = asked()
     for number in given.clips:
-        other = partial(peer, given.data, number) if given.peer == "stock" else partial(ours, given.data, number, "plain")
-        found = in_turn(partial(ours, given.data, number), other, given.pairs, given.threads, given.warm)
-        name = "output_hidden_states loop" if given.peer == "stock" else "engine plain"
-        made = rows("analysis", name, f"{number} clips", found, details(number, found))
+        found = in_turn(partial(ours, given.data, number), side(given, number), given.pairs, given.threads, given.warm)
+        made = rows("analysis", PEERS[given.peer], f"{number} clips", found, details(number, found))
         if given.dry:
             print(*made, sep="\n")
         else:
