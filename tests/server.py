@@ -106,7 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _good(self, body: dict[str, Any], content: str | None = None) -> bytes:
         if self.path.endswith("/audio/speech"):
             return tone(body)
-        content = json.dumps(self.owner.write(body), ensure_ascii=False) if content is None else content
+        made = self.owner.write(body) if content is None else content
+        content = made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
         return json.dumps({"choices": [{"message": {"content": content}}], "usage": {"total_tokens": TOKENS}}).encode()
 
     def _misbehave(self, fault: str, body: dict[str, Any]) -> None:

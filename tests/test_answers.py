@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pytest
 from server import KEY, TOKENS, Server
 
-from undertone.answers import Answers, Question, Schema
-from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unreachable
+from undertone.answers import Answers, Open, Question, Schema
+from undertone.endpoint import Backoff, Endpoint, EndpointError, Refused, SpendLimit, Unanswerable, Unreachable
 
 
 class Verdict(Schema):
@@ -146,3 +146,38 @@ def test_line_separators_in_an_answer_do_not_break_the_journal(tmp_path: Path) -
         assert first[0].value == Verdict(why="one\u2028two\x85three", verdict=1)
         assert Answers(endpoint(server), tmp_path / "a.jsonl").to(QUESTIONS) == first
         assert len(server.served) == 3
+
+
+def free(word: str) -> Open:
+    return Open(({"role": "user", "content": word},), 9)
+
+
+def test_free_answers_come_as_they_are_said_and_equal_ones_under_way_are_bought_once(tmp_path: Path) -> None:
+    def say(body: dict[str, Any]) -> str:
+        return f"you said {body['messages'][0]['content']}"
+
+    with Server(write=say, seconds=0.1) as server:
+        answers = Answers(endpoint(server, concurrency=4), tmp_path / "a.jsonl")
+        found = dict(answers.each(["a", "b", "a", "a"], free))
+        assert {word: bought.raw for word, bought in found.items()} == {"a": "you said a", "b": "you said b"}  # type: ignore[union-attr]
+        assert sorted(row.body["messages"][0]["content"] for row in server.served) == ["a", "b"]
+        assert {row.body["max_tokens"] for row in server.served} == {9}
+        assert answers.tokens == 2 * TOKENS
+        again = Answers(endpoint(server), tmp_path / "a.jsonl")
+        assert len(list(again.each(["b", "a"], free))) == len(server.served) == 2
+
+
+def test_what_an_endpoint_does_not_take_is_given_out_as_its_error_and_asked_again(tmp_path: Path) -> None:
+    with Server(["", "400"], write=lambda body: "yes") as server:
+        found = dict(Answers(endpoint(server), tmp_path / "a.jsonl").each(["a", "b", "c"], free))
+        assert [word for word, one in found.items() if isinstance(one, Unanswerable)] == ["b"]
+        found = dict(Answers(endpoint(server), tmp_path / "a.jsonl").each(["a", "b", "c"], free))
+        assert not any(isinstance(one, Unanswerable) for one in found.values())
+        assert len(server.served) == 4
+
+
+def test_an_endpoint_that_takes_nothing_ends_it(tmp_path: Path) -> None:
+    with Server(["400"] * 9, write=lambda body: "yes") as server:
+        with pytest.raises(Unanswerable):
+            list(Answers(endpoint(server), tmp_path / "a.jsonl").each(["a", "b", "c"], free))
+        assert len(server.served) == 1

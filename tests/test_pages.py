@@ -21,6 +21,19 @@ def test_the_tree_in_the_readme_lists_every_file() -> None:
     assert script["fill"](readme, "tree", script["tree"](HOME)) == readme, "run make results"
 
 
+def test_the_table_of_suites_in_the_readme_is_the_one_in_the_code() -> None:
+    script = runpy.run_path(str(HOME / "scripts" / "readme.py"))
+    readme = (HOME / "README.md").read_text()
+    assert script["fill"](readme, "suites", script["suites"](), fence="") == readme, "run make results"
+    assert "| `voicebench` | open questions" in readme
+
+
+def test_the_families_in_the_readme_are_those_of_the_table() -> None:
+    script = runpy.run_path(str(HOME / "scripts" / "readme.py"))
+    readme = (HOME / "README.md").read_text()
+    assert script["fill"](readme, "families", script["families"](HOME), fence="") == readme, "run make results"
+
+
 @pytest.mark.skipif(not (HOME / ".git").exists(), reason="git knows which files are the project's, and this is no checkout")
 def test_no_merge_was_left_half_done() -> None:
     found = subprocess.run(["git", "grep", "-nE", "^(<{7}|>{7}) "], cwd=HOME, capture_output=True, text=True)

@@ -19,11 +19,18 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "evaluate": (settings.Evaluate, "undertone.recipes.evaluate:evaluate"),
     "recognize": (settings.Recognize, "undertone.recipes.recognize:recognize"),
     "ask": (settings.Ask, "undertone.recipes.ask:ask"),
+    "export": (settings.Export, "undertone.recipes.export:export"),
     "report": (settings.Report, "undertone.recipes.report:report"),
     "demo": (settings.Demo, "undertone.recipes.demo:demo"),
 }
 
-USAGE = "usage: undertone COMMAND [--config FILE.toml] [--dry-run] [--SETTING VALUE …]   (undertone COMMAND --help lists the settings)"
+INSTEAD = {"--estimate": {"finetune": "undertone.recipes.estimate:estimate"}}
+"""Flags that have another recipe walk down the corridor with a command's settings, by command."""
+
+USAGE = (
+    "usage: undertone COMMAND [--config FILE.toml] [--dry-run] [--SETTING VALUE …]   (undertone COMMAND --help lists the settings)\n"
+    "       undertone finetune --estimate …   prints parameters, memory and FLOPs of a step from the checkpoint's configuration alone"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return _fail(f"unknown command {words[0]!r}{suggest(words[0], COMMANDS)}; known: {', '.join(COMMANDS)}")
     kind, address = COMMANDS[words[0]]
+    for flag in INSTEAD.keys() & set(words):
+        if words[0] in INSTEAD[flag]:
+            words.remove(flag)
+            address = INSTEAD[flag][words[0]]
     try:
         chosen, dry = parse(kind, words[1:], words[0])
         if dry:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ _DOWN = (502, 503, 504)
 """Statuses of a server that is not there for anybody, whatever is asked."""
 _SHORTEST_SECRET = 8
 """Shorter keys are place-holders of local servers ("EMPTY"), which may well stand in an honest answer."""
-_BYTES_PER_TOKEN = 3
+BYTES_PER_TOKEN = 3
 """For servers that report no usage; low, so that the spend limit errs towards stopping early."""
 
 
@@ -69,6 +70,16 @@ class Completion(NamedTuple):
     text: str | None
     refusal: str
     tokens: int
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """An endpoint that is named and never asked, and needs no key: for what asking it would cost."""
+
+    model: str
+
+    def count(self, tokens: int) -> None:
+        """Nothing is spent."""
 
 
 class Done(NamedTuple):
@@ -133,9 +144,9 @@ class Endpoint:
         self.spent = 0
         self.answered = False
 
-    def complete(self, messages: Sequence[Mapping[str, str]], **options: Any) -> Completion:
+    def complete(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Completion:
         """The model's answer to `messages`; `options` (temperature, response_format …) go to /chat/completions as they are."""
-        said = sum(len(message["content"]) for message in messages)
+        said = sum(_size(message["content"]) for message in messages)
 
         def once() -> Completion:
             create: Any = self._client.chat.completions.with_raw_response.create
@@ -143,9 +154,9 @@ class Endpoint:
             try:
                 response = _Response.model_validate_json(body)
             except ValidationError as error:
-                self.count((said + len(body)) // _BYTES_PER_TOKEN)
+                self.count((said + len(body)) // BYTES_PER_TOKEN)
                 raise _Malformed(error.errors()[0]["msg"]) from None
-            tokens = response.usage.total_tokens if response.usage else (said + len(body)) // _BYTES_PER_TOKEN
+            tokens = response.usage.total_tokens if response.usage else (said + len(body)) // BYTES_PER_TOKEN
             self.count(tokens)
             message = response.choices[0].message
             return Completion(message.content, message.refusal or "", tokens)
@@ -268,9 +279,17 @@ class Endpoint:
         return body.replace(self._key.encode(), b"[key]") if len(self._key) >= _SHORTEST_SECRET else body
 
 
+def _size(content: str | Sequence[Mapping[str, Any]]) -> int:
+    """What `content` counts as, in bytes of text: its text; of a sound so much that 40 ms (1,700 bytes of base64, as 16-bit WAV at
+    16 kHz) are a token."""
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.get("text", "")) + len(part.get("input_audio", {}).get("data", "")) * BYTES_PER_TOKEN // 1700 for part in content)
+
+
 def sound_tokens(text: str, instructions: str) -> int:
     """What speaking `text` counts as: its words, for /audio/speech reports no usage; what the sound itself costs is not in it."""
-    return len((text + instructions).encode()) // _BYTES_PER_TOKEN + 1
+    return len((text + instructions).encode()) // BYTES_PER_TOKEN + 1
 
 
 def _key(variable: str) -> str:

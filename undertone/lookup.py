@@ -3,7 +3,7 @@
 `my_package.my_module:Thing` is accepted wherever a name is, so what users add needs no registration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -23,7 +23,7 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
         raise ValueError(f"{kind} {name!r} cannot be loaded from {address!r}: {error}") from error
 
 
-def suggest(name: str, known: "Mapping[str, Any] | list[str]") -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """(did you mean 'x'?) for the nearest known name, or nothing."""
     close = get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -68,8 +68,12 @@ IMMATERIAL = frozenset(
         "dtype",  # what it means is bound as an input
         "batch",
         "workers",
+        "recompute",
         "strict",
+        "estimate_cost",
+        "engine",
         "features",
+        "features_gb",
         "disjoint",
         "concurrency",
         "attempts",

@@ -17,6 +17,7 @@ import torch
 
 from undertone import settings
 from undertone.analysis.probes import fit
+from undertone.evaluation.metrics import MakeScore
 from undertone.evaluation.recognition import Named, recognition_scores, ua_difference
 from undertone.recipes.align import align
 from undertone.recipes.recognize import answers, recognize
@@ -125,11 +126,22 @@ def scored(given: argparse.Namespace, suite: str, named: dict[str, list[Named]],
         score = Run(given.out, name, given.seed, commit()).score
         more = partial(score, details={"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody})
         scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
+        scores += by_sex(given, rows, more)
         for against in ("classifier", "statistics"):
             if name == "aligned" and against in named:
                 gain = ua_difference(rows, named[against], more, 2000, given.seed, given.attribute)
                 scores += [one.model_copy(update={"group": f"less {against}"}) for one in gain]
     return [one.model_copy(update={"suite": suite}) for one in scores]
+
+
+def by_sex(given: argparse.Namespace, rows: Sequence[Named], score: MakeScore) -> list[Score]:
+    """UA among the women and among the men who speak, where the corpus says who is who."""
+    sexes = {row.speaker: row.attributes["gender"] for row in clips(given, 0) if "gender" in row.attributes}
+    found: list[Score] = []
+    for sex in sorted(set(sexes.values())):
+        own = [row for row in rows if sexes.get(row.cluster) == sex]
+        found += [one.model_copy(update={"group": sex}) for one in recognition_scores(own, score, 2000, given.seed, given.attribute)]
+    return [one for one in found if one.metric == "ua"]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from timing import in_turn, keep, rows
+from timing import flags, in_turn, keep, rows
 
 SECONDS = (2, 6, 15)
 CLIPS = 4
@@ -48,7 +48,9 @@ def official(seconds: int) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
+    given = flags(__doc__).parse_args()
     for length in SECONDS:
-        found = in_turn(partial(ours, length), partial(official, length))
+        found = in_turn(partial(ours, length), partial(official, length), given.pairs, given.threads)
         identical = all(map(np.array_equal, found.ours.result, found.peer.result))
-        keep(rows("front-end", "official processor", f"{length} s", found, {"clips": CLIPS, "bit_identical": identical}))
+        about = {"clips": CLIPS, "bit_identical": identical}
+        keep(rows("front-end", "official processor", f"{length} s", found, about), given.results)

@@ -5,7 +5,6 @@
 States are drawn, of Qwen2.5-Omni-7B's width; both sides standardise by each fold's training clips and stop at scikit-learn's tolerance.
 """
 
-import argparse
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import in_turn, keep, rows
+from timing import flags, in_turn, keep, rows
 
 from undertone.analysis.probes import probe, speaker_folds
 
@@ -59,10 +58,10 @@ def scikit_learn(layers: int) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__)
     parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--pairs", type=int, default=5)
     given = parser.parse_args()
-    found = in_turn(partial(ours, given.layers), partial(scikit_learn, given.layers), given.pairs, warm=0)
+    found = in_turn(partial(ours, given.layers), partial(scikit_learn, given.layers), given.pairs, given.threads, warm=0)
     accuracy = {"ours_accuracy": float(found.ours.result.mean()), "peer_accuracy": float(found.peer.result.mean())}
-    keep(rows("probes", "scikit-learn", f"{given.layers} layers", found, {"clips": CLIPS, "width": WIDTH, "folds": FOLDS, **accuracy}))
+    about = {"clips": CLIPS, "width": WIDTH, "folds": FOLDS, **accuracy}
+    keep(rows("probes", "scikit-learn", f"{given.layers} layers", found, about), given.results)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from undertone.analysis.patching import Contrast, patch
+from undertone.evaluation.replies import stock_ids
 from undertone.lookup import resolve
 from undertone.models import FAMILIES
 from undertone.models.base import IGNORED, Batch, LayerRef, Prompt, SpeechLM
@@ -20,14 +21,22 @@ def model(request: pytest.FixtureRequest) -> SpeechLM:
     return model
 
 
+def spoken(model: SpeechLM, seconds: float, seed: int = 0, more: str = "") -> Prompt:
+    """A clip of noise with `more` words: a system prompt where the model's chat knows one."""
+    chat = getattr(model, "chat", None)
+    words = {"text": more} if chat is not None and not chat.system else {"system": more}
+    return Prompt(audio=wave(seconds, seed), **words)  # type: ignore[arg-type]
+
+
 def wave(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.1 * np.random.default_rng(seed).standard_normal(int(16_000 * seconds))).astype(np.float32)
 
 
 def test_block_order_is_firing_order(model: SpeechLM) -> None:
+    batch = model.encode([Prompt(audio=wave(1.0))])
     fired: list[LayerRef] = []
     handles = [block.register_forward_hook(lambda *_, ref=ref: fired.append(ref)) for ref, block in model.blocks().items()]
-    model.hidden(model.encode([Prompt(audio=wave(1.0))]))
+    model.hidden(batch)
     for handle in handles:
         handle.remove()
     assert fired == list(model.blocks())
@@ -36,7 +45,7 @@ def test_block_order_is_firing_order(model: SpeechLM) -> None:
 
 @torch.inference_mode()
 def test_padding_changes_no_hidden_state(model: SpeechLM) -> None:
-    short, long = Prompt(audio=wave(0.7, 1), system="hm"), Prompt(audio=wave(3.1, 2), text="and what else is there to say")
+    short, long = spoken(model, 0.7, 1, "hm"), Prompt(audio=wave(3.1, 2), text="and what else is there to say")
     both = model.hidden(model.encode([short, long]))
     for row, prompt in zip(both, (short, long), strict=True):
         alone = model.hidden(model.encode([prompt]))[0]
@@ -45,9 +54,11 @@ def test_padding_changes_no_hidden_state(model: SpeechLM) -> None:
 
 def test_a_packed_row_equals_its_clips_alone(model: SpeechLM) -> None:
     """Losses, gradients and the pooled states of the auxiliary head, in float32."""
-    prompts = [Prompt(audio=wave(seconds, i), system="hm" * i) for i, seconds in enumerate((0.7, 3.1, 1.9))]
+    if not model.packs:
+        pytest.skip("this family declares that its rows are padded")
+    prompts = [spoken(model, seconds, i, "hm" * i) for i, seconds in enumerate((0.7, 3.1, 1.9))]
     replies = ["to fix the socket turn off the power first", "no", "may i"]
-    adapted = adapt(model, language_layers(model)[1:3], ["q_proj", "v_proj"], rank=2, alpha=4, dropout=0.0, seed=0)
+    adapted = adapt(model, language_layers(model)[1:3], model.targets, rank=2, alpha=4, dropout=0.0, seed=0)
     trained = [value for value in adapted.parameters() if value.requires_grad]
     with torch.no_grad():
         for value in trained:
@@ -76,19 +87,20 @@ def test_a_packed_row_equals_its_clips_alone(model: SpeechLM) -> None:
 
 def test_text_and_audio_supervise_the_same_tokens(model: SpeechLM) -> None:
     replies = ["to fix the socket turn off the power first", "no"]
-    spoken = model.encode([Prompt(audio=wave(1.0)), Prompt(audio=wave(2.0))], replies)
+    heard = model.encode([Prompt(audio=wave(1.0)), Prompt(audio=wave(2.0))], replies)
     written = model.encode([Prompt(text="how do i fix the socket"), Prompt(text="may i")], replies)
-    for one, other, reply in zip(spoken.labels, written.labels, replies, strict=True):
+    for one, other, reply in zip(heard.labels, written.labels, replies, strict=True):
         labelled = one[one != IGNORED]
         assert labelled.equal(other[other != IGNORED])
-        assert labelled.tolist() == [*model.reply_ids(reply), model.tokenizer.eos_token_id]
-    assert not (spoken.labels[model.audio_mask(spoken)] != IGNORED).any(), "audio tokens carry labels"
+        assert labelled.tolist() == [*model.reply_ids(reply), model.end_token_id]
+    assert not (heard.labels[model.audio_mask(heard)] != IGNORED).any(), "audio tokens carry labels"
 
 
 def test_lora_hits_what_was_asked_and_gradients_reach_nothing_else(model: SpeechLM) -> None:
     layers = language_layers(model)[1:3]
-    wanted = {name for layer in layers for name in model.linears(layer) if name.endswith(("q_proj", "v_proj"))}
-    adapted = adapt(model, layers, ["q_proj", "v_proj"], rank=2, alpha=4, dropout=0.0, seed=0)
+    wanted = {name for layer in layers for name in model.linears(layer) if name.endswith(model.targets)}
+    assert len(wanted) == len(layers) * len(model.targets)
+    adapted = adapt(model, layers, model.targets, rank=2, alpha=4, dropout=0.0, seed=0)
     assert {name.removeprefix("base_model.model.") for name in adapted_modules(adapted)} == wanted
     model.token_losses(model.encode([Prompt(audio=wave(1.0))], ["yes"])).mean().backward()
     reached = {name for name, value in adapted.named_parameters() if value.grad is not None}
@@ -115,7 +127,7 @@ def test_token_count_is_what_the_tower_gives(model: SpeechLM) -> None:
 
 
 def test_merged_logits_equal_unmerged(model: SpeechLM) -> None:
-    adapted = adapt(model, language_layers(model)[:2], ["q_proj", "v_proj", "down_proj"], rank=4, alpha=8, dropout=0.0, seed=0)
+    adapted = adapt(model, language_layers(model)[:2], [*model.targets, "down_proj"], rank=4, alpha=8, dropout=0.0, seed=0)
     with torch.no_grad():
         for name, value in adapted.named_parameters():
             if ".lora_B." in name:
@@ -140,28 +152,21 @@ def test_recording_sees_every_layer_once(model: SpeechLM) -> None:
 
 
 @torch.inference_mode()
-def test_own_forward_equals_the_official_one(model: SpeechLM) -> None:
-    """Our way in (embeddings spliced, plain positions) gives the logits of the class's own forward on ids and mel."""
-    if model.family != "qwen2_5_omni":
-        pytest.skip("the official call differs per family")
-    batch = model.encode([Prompt(audio=wave(1.7))])
-    official = model.module(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        input_features=batch.frames.T[None],
-        feature_attention_mask=torch.ones(1, len(batch.frames), dtype=torch.long),
-    ).logits
-    torch.testing.assert_close(model.lm_head(model.hidden(batch)), official, rtol=1e-4, atol=1e-5)
+def test_the_end_token_is_what_the_chat_template_writes(model: SpeechLM) -> None:
+    chat = [{"role": "user", "content": "hm"}, {"role": "assistant", "content": "no"}]
+    written = model.tokenizer.apply_chat_template(chat, tokenize=False)
+    assert written.partition("no")[2].startswith(model.tokenizer.convert_ids_to_tokens(model.end_token_id))
 
 
 @torch.inference_mode()
 def test_replies_equal_stock_generate_and_likelihoods_equal_the_loss(model: SpeechLM) -> None:
-    prompts = [Prompt(audio=wave(0.6, 1)), Prompt(audio=wave(2.4, 2), system="hm"), Prompt(text="how do i fix the socket")]
+    prompts = [Prompt(audio=wave(0.6, 1)), spoken(model, 2.4, 2, "hm"), Prompt(text="how do i fix the socket")]
     for group in (prompts[:2], prompts[2:]):
         batch = model.encode(group)
         stock = model.module.generate(
-            inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, max_new_tokens=12, do_sample=False
-        )
+            inputs_embeds=model.embed(batch), attention_mask=batch.attention_mask, max_new_tokens=12, do_sample=False,
+            eos_token_id=model.end_tokens,
+        )  # fmt: skip
         asked = model.prefill(batch)
         replies = ["to fix the socket turn off the power", "no"][: len(group)]
         likelihood = model.log_likelihoods(asked, replies)
@@ -174,7 +179,7 @@ def test_replies_equal_stock_generate_and_likelihoods_equal_the_loss(model: Spee
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_pass_taken_up_again_is_the_pass(model: SpeechLM, packed: bool) -> None:
     """From every layer on, bit for bit, and no layer below it runs."""
-    batch = model.encode([Prompt(audio=wave(0.7, 1), system="hm"), Prompt(audio=wave(1.9, 2))])
+    batch = model.encode([Prompt(audio=wave(0.7, 1), text="hm"), Prompt(audio=wave(1.9, 2))])
     batch = batch.packed() if packed else batch
     with recording(model) as seen, calls(model) as made:
         whole = model.hidden(batch)
@@ -204,3 +209,19 @@ def test_patched_passes_that_share_their_beginning_equal_whole_ones(model: Speec
     assert whole.patched.abs().max() > 1e-4, "patches that change nothing prove nothing"
     torch.testing.assert_close(quick.patched, whole.patched, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(quick.full, whole.full, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_replies_equal_those_of_stock_generate_one_by_one(model: SpeechLM) -> None:
+    """Token for token in float32, whatever stands beside them in the batch and whenever they end."""
+    prompts = [Prompt(audio=wave(0.5 + 0.4 * i, i), text="hm " * i) for i in range(4)]
+    long = [stock_ids(model, one, 16) for one in prompts]
+
+    def lengths(end: int) -> set[int]:
+        return {row.index(end) if end in row else len(row) for row in long}
+
+    # A random model ends nowhere by itself: the end is the token by which the replies stop at the most different places.
+    model.module.generation_config.eos_token_id = max({token for row in long for token in row}, key=lambda end: len(lengths(end)))
+    alone = [stock_ids(model, one, 16) for one in prompts]
+    assert len({len(one) for one in alone}) > 1, "they end together"
+    assert model.greedy_ids(model.prefill(model.encode(prompts)), 16) == alone

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from undertone.evaluation.metrics import Asked, bert_scores
 from undertone.evaluation.overlap import Likeness, WordErrors, bert_score, rouge, word_errors
 from undertone.intervals import clustered_ratio
+from undertone.records import Reply, Utterance
+from undertone.run import Run
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ask", "your", "mother", "heat", "the", "oven", "please", "a", "cake"]
 
@@ -138,3 +141,22 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "jiwer", None)
     with pytest.raises(ModuleNotFoundError, match=r"jiwer.*undertone\[scores\]"):
         word_errors(["a"], ["a"])
+
+
+def test_as_a_metric_it_leaves_out_what_is_unscored(bert: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        Asked(
+            Utterance(
+                id=f"u{i}", text=f"t{i}", file_name="x.flac", seconds=1, attributes={"age": "child"}, speaker="s", source="t", split="test",
+                suite="pa", category="age", reply="heat a cake",
+            ),
+            Reply(utterance_id=f"u{i}", run="r", text=said), None,
+        )
+        for i, said in enumerate(["heat a cake", ""])
+    ]  # fmt: skip
+    score = Run(Path(), "r", 0, "c").score
+    found = next(bert_scores(rows, score, 10, 0, bert))
+    assert (found.metric, found.value, found.n, found.unscored) == ("bert_score", pytest.approx(1.0, abs=1e-5), 1, 1)
+    assert "the reply is empty" in caplog.text
+    assert next(bert_scores(rows, score, 10, 0)).value is None
+    assert "set bert_model to a local folder" in caplog.text

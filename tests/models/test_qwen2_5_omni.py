@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from undertone.models import EMBEDDED, base, open_model
+from undertone.models import EMBEDDED, open_model
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.models.tiny import WEIGHTS
@@ -77,9 +77,9 @@ def test_likelihoods_a_few_logits_at_a_time_are_those_of_all_at_once(monkeypatch
     labels = batch.labels[:, 1:]
     labelled = labels != IGNORED
     scores = model.lm_head(model.hidden(batch)[:, :-1]).log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0][labelled]
-    monkeypatch.setattr(base, "LOGITS", 3 * len(model.lm_head.weight) + 1)
+    monkeypatch.setattr("undertone.models.logits.LOGITS", 3 * len(model.lm_head.weight) + 1)
     sizes: list[int] = []
-    model.lm_head.register_forward_hook(lambda _, __, logits: sizes.append(len(logits)))
+    model.lm_head.register_forward_hook(lambda _, __, made: sizes.append(len(made)))
     torch.testing.assert_close(model.token_losses(batch), -scores, rtol=1e-5, atol=1e-5)
     whole = torch.stack([part.sum() for part in scores.split(labelled.sum(-1).tolist())])
     torch.testing.assert_close(model.log_likelihoods(model.prefill(model.encode(prompts)), replies), whole, rtol=1e-5, atol=1e-4)

@@ -107,10 +107,10 @@ def test_the_teacher_is_not_asked_twice(data: Path, aligned: Path, tmp_path: Pat
 
 def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path) -> None:
     asked = settings.Recognize(model=str(aligned), data=data, bootstrap=20)
-    every = {"words": True, "probe": True, "consistency": True, "suite": "frozen/synthesised"}
+    every = {"words": True, "probe": True, "consistency": True, "leaning": True, "leakage": True, "suite": "frozen/synthesised"}
     whole = recognize(asked.model_copy(update=every | {"out": tmp_path / "a"}))
     cells = {(row.metric, row.group) for row in whole if row.suite == "frozen/synthesised"}
-    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_l", "reply_kl", "matched")
+    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_l", "reply_kl", "matched", "own_likeliest", "leakage")
     assert {*((metric, "all") for metric in once), ("r2", "f0_mean"), ("reply_kl", "sad"), ("recall", "sad")} <= cells
     by = {how: recognize(asked.model_copy(update={"out": tmp_path / how, "by": how})) for how in ("reply", "head")}
     tested = sum(row.split == "test" for row in read_rows(data / "metadata.jsonl", Utterance))

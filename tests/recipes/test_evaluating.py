@@ -73,6 +73,8 @@ def test_a_judge_at_an_endpoint_scores_every_reply(data: Path, tmp_path: Path, c
         assert main(words(data, tmp_path / "run", server)) == 0
     assert sorted(server.sold().values()) == [1] * 2 * PAIRS
     assert scored(tmp_path / "run") == (2 * PAIRS, 0)
+    by = {str(row.details["judge"]).rpartition(":")[0] for row in read_rows(tmp_path / "run" / "scores.jsonl", Score)}
+    assert by == {"openai:j:rubric_v1"}, "model, rubric and its hash stand in every score"
     assert len(verdicts(tmp_path / "run")) == 2 * PAIRS
     assert not caplog.records
 
@@ -103,7 +105,7 @@ def test_a_judge_that_dies_half_way_goes_on_at_the_next_start(data: Path, tmp_pa
 def test_an_earlier_run_of_other_utterances_is_named(tmp_path: Path, utterance: Make) -> None:
     before = [Reply(utterance_id=name, run="vanilla", text="yes") for name in ("u0", "elsewhere")]
     assert comparable(before, [utterance(0), utterance(1)], tmp_path / "earlier") == before[:1]
-    with pytest.raises(ValueError, match="earlier: none of its replies is to an utterance that is asked now"):
+    with pytest.raises(ValueError, match="earlier: none of its replies is to what is asked now"):
         comparable(before, [utterance(1)], tmp_path / "earlier")
 
 
@@ -117,3 +119,14 @@ def test_the_longest_are_asked_first_and_what_was_asked_changes_no_order(utteran
 
     assert asked(rows) == [["u1", "u3"], ["u2", "u0"], ["u4"]]
     assert asked([rows[0], rows[2], rows[4]]) == [["u2", "u0"], ["u4"]], "a run that goes on makes the same batches"
+
+
+def test_the_plain_way_gives_the_same_replies_and_preferences(utterance: Make) -> None:
+    model = Qwen2_5Omni.tiny(0)
+    rows = [utterance(i, seconds=seconds, reply="yes", contrast_reply="no") for i, seconds in enumerate((1.0, 3.0, 2.0))]
+    said = {}
+    for plain in (False, True):
+        batches = ask(model, rows, lambda row: Prompt(text="hm" * int(row.seconds)), "r", 2, 6, True, plain=plain)
+        replies = {reply.utterance_id: reply for batch in batches for reply in batch}
+        said[plain] = [(replies[row.id].text, pytest.approx(replies[row.id].preference, abs=1e-3)) for row in rows]
+    assert said[False] == said[True]

@@ -167,3 +167,17 @@ def wait_until(ready: Callable[[], bool], seconds: float) -> None:
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_another_accent_is_another_sound(tmp_path: Path) -> None:
+    said = {name: tmp_path / name for name in ("en-us", "en-gb-scotland")}
+    for name, out in said.items():
+        assert synthesize(out, "--language", name, *clips(test={"content": 2})) == 0
+    here, there = (rows(out) for out in said.values())
+    assert [row.text for row in here] == [row.text for row in there]
+    assert [row.seconds for row in here] != [row.seconds for row in there]
+
+
+def test_a_language_that_espeak_has_not_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert synthesize(tmp_path / "data", "--language", "klingon", *clips(test={"content": 2})) == 2
+    assert "language: espeak-ng has no 'klingon'" in capsys.readouterr().err

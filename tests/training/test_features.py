@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import WhisperFeatureExtractor
 
 from undertone.models.base import Prompt
+from undertone.models.frozen_llm import FrozenLLM
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
 from undertone.records import Utterance
 from undertone.training.features import FeatureStore, fingerprint
@@ -39,6 +41,81 @@ def test_stored_equals_fresh_and_is_computed_once(tmp_path: Path) -> None:
         for one in rows:
             fresh = model.listen(model.encode([Prompt(audio=wave(one))]))
             torch.testing.assert_close(again[one.id], fresh, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_is_stored_bit_for_bit(tmp_path: Path) -> None:
+    model, rows = Qwen2_5Omni.tiny(0), [row(i) for i in range(3)]
+    store = FeatureStore(tmp_path, model)
+    store.fill(rows, wave, batch=3)
+    with torch.inference_mode():
+        batch = model.encode([Prompt(audio=wave(one)) for one in rows])
+        fresh = model.listen(batch).split(model.audio_mask(batch).sum(-1).tolist())
+    assert all(store[one.id].equal(part) for one, part in zip(rows, fresh, strict=True))
+
+
+def test_what_has_no_room_is_computed_when_it_is_asked_for(tmp_path: Path) -> None:
+    """The folder stays below its limit, over sessions too, and the clips beyond it are the same."""
+    model, rows, asked = Qwen2_5Omni.tiny(0), [row(i) for i in range(6)], []
+
+    def counted(utterance: Utterance) -> np.ndarray | None:
+        asked.append(utterance.id)
+        return None if utterance.id == "u4" else wave(utterance)
+
+    whole = FeatureStore(tmp_path / "whole", model)
+    whole.fill(rows, wave)
+    size = sum(file.stat().st_size for file in whole.folder.iterdir())
+    for _ in range(2):
+        store = FeatureStore(tmp_path / "some", model, most=0.6 * size)
+        store.fill(rows, counted, batch=2, shard=4)
+        assert 0.3 * size < sum(file.stat().st_size for file in store.folder.iterdir()) <= 0.6 * size
+        assert (whole.unkept, "u4" in store) == (0, False)
+        assert 0 < store.unkept < 5
+        other = FeatureStore(tmp_path / "some", model, most=0.6 * size)
+        other.look_up(rows, counted)
+        for one in rows[:4] + rows[5:]:
+            torch.testing.assert_close(store[one.id], whole[one.id], rtol=1e-6, atol=1e-6)
+            assert other[one.id].equal(store[one.id])
+            assert not store[one.id].is_inference(), "training cannot keep it for the backward pass"
+    before = len(asked)
+    assert (store["u5"].equal(store["u5"]), store["u0"].equal(store["u0"])) == (True, True)
+    assert asked[before:] == ["u5", "u5"]
+
+
+def test_a_clip_that_has_gone_since_is_named(tmp_path: Path) -> None:
+    there = [True]
+    store = FeatureStore(tmp_path, Qwen2_5Omni.tiny(0), most=0)
+    store.fill([row(0)], lambda one: wave(one) if there else None)
+    there.clear()
+    with pytest.raises(OSError, match=r"0\.flac: could be heard when this run began"):
+        store["u0"]
+
+
+def test_training_does_not_make_the_tower_drop(tmp_path: Path) -> None:
+    model = FrozenLLM.tiny(0)
+    kept, fresh = FeatureStore(tmp_path / "kept", model), FeatureStore(tmp_path / "fresh", model, most=0)
+    kept.fill([row(0)], wave)
+    model.front.train()
+    fresh.fill([row(0)], wave)
+    assert fresh["u0"].equal(kept["u0"])
+    assert model.front.training
+
+
+def test_another_front_end_reads_nothing_of_it() -> None:
+    one, other = Qwen2_5Omni.tiny(0), Qwen2_5Omni.tiny(0)
+    assert fingerprint(one) == fingerprint(other)
+    other.extractor = WhisperFeatureExtractor(feature_size=80, chunk_length=30, hop_length=200)
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_tower_leaves_the_gpu(tmp_path: Path) -> None:
+    model = Qwen2_5Omni.tiny(0)
+    model.module.to("cuda")
+    before = torch.cuda.memory_allocated()
+    FeatureStore(tmp_path, model).fill([row(0)], wave)
+    model.forget_front()
+    weights = sum(value.nbytes for value in model.frozen_front().parameters())
+    assert torch.cuda.memory_allocated() <= before - 0.9 * weights
 
 
 def test_other_weights_read_nothing_of_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from undertone.models.base import Batch, Prompt, SpeechLM
-from undertone.training.loop import Schedule
+from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.training.loop import Encoder, Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
 import small
@@ -140,3 +142,16 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
     assert moments[1] < 1e-4 * moments[0]
     names = [name for name in one if name.startswith("weight:")]
     assert any(not one[name].equal(other[name]) for name in names)
+
+
+def test_parts_of_a_padded_batch_hold_clips_of_like_length_and_add_up(tmp_path: Path) -> None:
+    encode = Encoder(Qwen2_5Omni.tiny(0), small.heard, packed=False)
+    rows = small.rows()
+    parts = encode.parts(rows, 5)
+    lengths = [[len(small.heard(row.id)) + len(encode.model.reply_ids(row.reply)) for row in part] for part in parts]
+    assert all(max(one) <= min(other) for one, other in pairwise(lengths))
+    assert sorted(row.id for part in parts for row in part) == sorted(row.id for row in rows)
+    assert encode._replace(packed=True).parts(rows, 5) == [rows[i::5] for i in range(5)]
+    whole = train_losses(small.run(tmp_path / "whole", 3, 12, dropout=0.0, packed=False))  # type: ignore[arg-type]
+    cut = train_losses(small.run(tmp_path / "cut", 3, 12, accumulate=5, dropout=0.0, packed=False))  # type: ignore[arg-type]
+    assert cut == pytest.approx(whole, rel=1e-4)

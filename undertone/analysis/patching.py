@@ -81,7 +81,7 @@ def patch(model: SpeechLM, contrasts: Sequence[Contrast], packed: bool = True) -
 
 def _prefix(model: SpeechLM, contrast: Contrast) -> tuple[list[int], tuple[int, int]]:
     """The tokens that both replies begin with, and the two tokens where they part."""
-    end = model.tokenizer.eos_token_id
+    end = model.end_token_id
     one, two = ([*model.reply_ids(reply), end] for reply in contrast[2:])
     shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False))]
     if len(shared) >= min(len(one), len(two)):

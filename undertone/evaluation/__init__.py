@@ -9,4 +9,5 @@ METRICS = {
     "exact": "undertone.evaluation.metrics:exact_scores",
     "empathy": "undertone.evaluation.empathy:empathy_scores",
     "rouge": "undertone.evaluation.metrics:rouge_scores",
+    "bert_score": "undertone.evaluation.metrics:bert_scores",
 }

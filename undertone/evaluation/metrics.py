@@ -1,9 +1,11 @@
 """PA metrics (METHOD A.5): verdicts → scores with intervals clustered by text. Unscored verdicts are in no mean, and counted."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertone.evaluation.overlap import rouge
+from undertone.evaluation.overlap import bert_score, rouge
 from undertone.intervals import Estimate, clustered_mean, scored_mean
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance
 from undertone.text import normalise
@@ -25,12 +27,14 @@ RATE, SIGNED = (0.0, 1.0), (-1.0, 1.0)
 
 
 class Asked(NamedTuple):
-    """An utterance with its reply and its verdict; `under`: a suite that it is scored under instead of its own."""
+    """An utterance with its reply and its verdict; `under`: a suite that it is scored under instead of its own; `unanswered`: why there is
+    no reply, where an endpoint gave none: such a row is in no mean."""
 
     utterance: Utterance
     reply: Reply
     judgement: Judgement | None
     under: str = ""
+    unanswered: str = ""
 
 
 Metric = Callable[[Sequence[Asked], MakeScore, int, int], Iterator[Score]]
@@ -59,32 +63,49 @@ def _rated(row: Asked) -> bool:
 
 
 def preference_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
-    """Share of voices for which the model gives their own right reply more probability than the contrast's (METHOD B.5)."""
-    for suite, group, members in _cells([row for row in rows if row.reply.preference is not None]):
-        wins = [0.5 * ((row.reply.preference or 0) > 0) + 0.5 * ((row.reply.preference or 0) >= 0) for row in members]
-        yield _row(score, suite, "preference", group, clustered_mean(wins, _clusters(members), resamples, seed, RATE))
+    """Share of voices for which the model gives their own right reply more probability than the contrast's (METHOD B.5). Unscored where the
+    model gives no probabilities."""
+    for suite, group, members in _cells([row for row in rows if row.utterance.reply and row.utterance.contrast_reply]):
+        known = [row for row in members if row.reply.preference is not None]
+        wins = [0.5 * ((row.reply.preference or 0) > 0) + 0.5 * ((row.reply.preference or 0) >= 0) for row in known]
+        estimate = clustered_mean(wins, _clusters(known), resamples, seed, RATE)
+        yield _row(score, suite, "preference", group, estimate, unscored=len(members) - len(known))
 
 
 def exact_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """Share of replies that are the right one to the letter, case, punctuation and white space aside."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply is not None]):
-        right = [_right(row) for row in members]
-        yield _row(score, suite, "exact", group, clustered_mean(right, _clusters(members), resamples, seed, RATE))
+        said = [row for row in members if not row.unanswered]
+        estimate = clustered_mean([_right(row) for row in said], _clusters(said), resamples, seed, RATE)
+        yield _row(score, suite, "exact", group, estimate, unscored=len(members) - len(said))
 
 
 def rouge_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """ROUGE-1 and ROUGE-L of replies against the right one (METHOD B.4)."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
-        found = rouge([row.reply.text for row in members], [row.utterance.reply or "" for row in members])
+        said = [row for row in members if not row.unanswered]
+        found = rouge([row.reply.text for row in said], [row.utterance.reply or "" for row in said])
         for metric, values in (("rouge_1", found.rouge1), ("rouge_l", found.rouge_l)):
-            mean = scored_mean(values, _clusters(members), resamples, seed, RATE)
+            mean = scored_mean(values, _clusters(said), resamples, seed, RATE)
             yield _row(score, suite, metric, group, mean, unscored=len(members) - mean.n)
+
+
+def bert_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: int, model: Path | None = None) -> Iterator[Score]:
+    """BERTScore's F of replies against the right one (METHOD B.4), by the model in a folder; without one every reply is unscored."""
+    for suite, group, members in _cells([row for row in rows if row.utterance.reply]):
+        found = bert_score([row.reply.text for row in members], [row.utterance.reply or "" for row in members], model)
+        mean = scored_mean([one.value for one in found], _clusters(members), resamples, seed, None)
+        if reasons := sorted({one.reason for one in found if one.reason}):
+            logging.getLogger(__name__).warning("bert_score: replies of %s, %s are unscored: %s", suite, group, "; ".join(reasons))
+        yield _row(score, suite, "bert_score", group, mean, unscored=len(members) - mean.n)
 
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """How much rarer the right reply became, utterance by utterance, per suite: paired, so noise that both runs share cancels."""
     known = {row.utterance.id: _right(row) for row in before}
-    for suite, group, members in _cells([row for row in after if row.utterance.id in known and row.utterance.reply is not None]):
+    for suite, group, members in _cells(
+        [row for row in after if row.utterance.id in known and not row.unanswered and row.utterance.reply is not None]
+    ):
         if group == "all":
             drops = [known[row.utterance.id] - _right(row) for row in members]
             yield _row(score, suite, "exact_drop", group, clustered_mean(drops, _clusters(members), resamples, seed, SIGNED))

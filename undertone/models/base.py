@@ -1,6 +1,6 @@
 """The contract of a model family, and the few things that are the same for all: padding, splicing audio in, scoring, generating."""
 
-import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from undertone.models.logits import cross_entropy, summed_cross_entropy
 from undertone.models.packing import Packing, attending_within
 
 IGNORED = -100
 """Label of positions that carry no loss, as everywhere in Transformers."""
 
-LOGITS = 1 << 26
-"""Logits computed at once where only their losses are wanted: at most three copies of them lie in memory, 0.7 GB in all."""
+_UNWRITTEN = -1
+"""What stands behind the end of a reply."""
 
 Component = Literal["audio_tower", "projector", "language_model"]
 
@@ -94,25 +95,36 @@ class Asked(NamedTuple):
     cache: Any
     mask: Tensor
 
+    def only(self, rows: Tensor) -> "Asked":
+        """Of the prompts those at `rows`; the cache forgets the others."""
+        self.cache.batch_select_indices(rows)
+        return Asked(self.last[rows], self.cache, self.mask[rows])
 
-def processor_template(checkpoint: str | Path) -> str:
-    """The chat template that a checkpoint keeps for its processor alone (`chat_template.json`); ValueError where it has none."""
-    from transformers.utils import cached_file
 
-    path = cached_file(str(checkpoint), "chat_template.json", _raise_exceptions_for_missing_entries=False)
-    if path is None:
-        raise ValueError(f"model {checkpoint}: no chat template, neither with the tokenizer nor in chat_template.json")
-    return str(json.loads(Path(path).read_text(encoding="utf-8"))["chat_template"])
+def labelled(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Of `hidden` (batch, token, width) those behind which a labelled token stands, (position, width), and these tokens (position,)."""
+    targets = batch.labels[:, 1:]
+    where = targets != IGNORED
+    return hidden[:, :-1][where], targets[where]
 
 
 class SpeechLM(ABC):
     """An audio language model: audio tower → projector → language model, addressed by `LayerRef`.
 
-    `module` is the Transformers (or our own) model, unmodified; `tokenizer` its tokenizer with a chat template.
+    `module` is the Transformers (or our own) model, unmodified; `tokenizer` its tokenizer with a chat template. `model_types` is what
+    config.json says of checkpoints that this family reads; empty: it is only chosen by name.
     """
 
     family: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
+    checkpoints: ClassVar[tuple[str, ...]] = ()
+    """Published checkpoints that this family is written for, by their names on the hub."""
+    packs: ClassVar[bool] = True
+    """Whether packed rows equal single clips; where not, batches are padded and their parts hold clips of like length."""
+    targets: ClassVar[tuple[str, ...]] = ("q_proj", "v_proj")
+    """The linear modules that carry what METHOD A.3 adapts."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Parts of `module` that are loaded and never asked, and stay on the CPU."""
     module: nn.Module
     tokenizer: Any
     sample_rate: int
@@ -127,6 +139,11 @@ class SpeechLM(ABC):
     def tiny(cls, seed: int = 0) -> Self:
         """The family's own configuration class at toy size with random weights; nothing is downloaded."""
 
+    @classmethod
+    def configuration(cls, checkpoint: str | Path) -> Any:
+        """The configuration of `module` in a checkpoint; ValueError for a family whose configuration alone does not make a model."""
+        raise ValueError(f"estimate: family {cls.family} is no class of Transformers; run a few steps of it instead (--steps 3)")
+
     @abstractmethod
     def blocks(self) -> Mapping[LayerRef, nn.Module]:
         """Every layer of tower, projector and language model, in the order in which they fire."""
@@ -135,9 +152,18 @@ class SpeechLM(ABC):
     def linears(self, layer: LayerRef) -> Sequence[str]:
         """Full module paths inside `layer` that LoRA may adapt."""
 
+    def experts(self, layer: LayerRef) -> Sequence[str]:
+        """Full names of weights inside `layer` that belong to no linear module, (expert, out, in), and that LoRA may adapt."""
+        return ()
+
     @abstractmethod
     def frames(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         """The front end: wave → (frames, bins)."""
+
+    @property
+    def seconds_at_most(self) -> float:
+        """The longest clip that the tower hears."""
+        return math.inf
 
     @abstractmethod
     def token_count(self, frames: int) -> int:
@@ -151,9 +177,21 @@ class SpeechLM(ABC):
     def frozen_front(self) -> nn.Module:
         """Audio tower and projector, which nothing here ever trains."""
 
+    @property
+    def forgettable(self) -> nn.Module:
+        """What of the front nobody needs once all clips were listened to."""
+        return self.frozen_front()
+
     def forget_front(self) -> None:
         """Give the front's memory on the GPU back, once all clips were listened to; `listen` works on, at the CPU's pace."""
-        self.frozen_front().to("cpu")
+        self.forgettable.to("cpu")
+
+    def stored_names(self, stored: Sequence[str]) -> Mapping[str, str]:
+        """Name of a parameter in `module` → name of the tensor that holds it in a checkpoint with the tensors `stored`. A family that loads
+        its weights without Transformers says so itself."""
+        from undertone.models.files import module_names
+
+        return module_names(self.module, stored)
 
     @property
     @abstractmethod
@@ -203,10 +241,14 @@ class SpeechLM(ABC):
                 frames.append(torch.from_numpy(prompt.audio if prompt.audio.ndim == 2 else self.frames(prompt.audio)))
                 count = self.token_count(len(frames[-1]))
             asked = self.prompt_ids(prompt, count)
-            answer = [*self.reply_ids(replies[i]), *[self.tokenizer.eos_token_id] * close] if replies is not None else []
+            answer = [*self.reply_ids(replies[i]), *[self.end_token_id] * close] if replies is not None else []
             rows.append((asked, answer))
         if frames and heard:
             raise ValueError("one batch mixes waves and cached audio embeddings: encode them apart")
+        return self.left_padded(rows, frames, heard)
+
+    def left_padded(self, rows: Sequence[tuple[list[int], list[int]]], frames: list[Tensor], heard: list[Tensor]) -> Batch:
+        """Rows of what is asked and what is answered as one batch, with the clips' frames, or what was heard of them, in a row."""
         width = max(len(asked) + len(answer) for asked, answer in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
@@ -271,23 +313,20 @@ class SpeechLM(ABC):
 
     def losses_at(self, hidden: Tensor, batch: Batch) -> Tensor:
         """As `token_losses`, from hidden states at hand."""
-        targets = batch.labels[:, 1:]
-        labelled = targets != IGNORED
-        return self._losses(hidden[:, :-1][labelled], targets[labelled])
+        return cross_entropy(*labelled(hidden, batch), self.lm_head)
 
-    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """(position,) cross-entropy of `targets` after `hidden` (position, width), so many at once as make `LOGITS` logits."""
-        size = max(1, LOGITS // len(self.lm_head.weight))  # type: ignore[arg-type]
-        parts = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
-        return torch.cat([nn.functional.cross_entropy(self.lm_head(some).float(), true, reduction="none") for some, true in parts])
+    def summed_loss(self, batch: Batch) -> Tensor:
+        """The sum of `token_losses`, which is all that training needs."""
+        return summed_cross_entropy(*labelled(self.hidden(batch), batch), self.lm_head)
 
     # --- answering ------------------------------------------------------------------------------------------------------------
 
     def prefill(self, batch: Batch) -> Asked:
         """Read the prompts once; what they leave behind serves greedy replies and the likelihood of given ones."""
-        out = self.text_model(
-            inputs_embeds=self.embed(batch), attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=True
-        )
+        from undertone.models.cache import roomy_cache
+
+        how: dict[str, Any] = {"attention_mask": batch.attention_mask, "past_key_values": roomy_cache(self.text_model.config)}
+        out = self.text_model(inputs_embeds=self.embed(batch), position_ids=batch.position_ids, use_cache=True, **how)
         return Asked(out.last_hidden_state[:, -1], out.past_key_values, batch.attention_mask)
 
     def go_on(self, asked: Asked, ids: Tensor, written: int) -> Tensor:
@@ -304,42 +343,56 @@ class SpeechLM(ABC):
     @torch.inference_mode()
     def greedy(self, asked: Asked, max_new_tokens: int) -> list[str]:
         """The most probable reply to each prompt, token by token, until every one has ended."""
-        made = self.greedy_ids(asked, max_new_tokens)
-        return [text.strip() for text in self.tokenizer.batch_decode(made, skip_special_tokens=True)]
+        return self.words(self.greedy_ids(asked, max_new_tokens))
+
+    def words(self, replies: Sequence[list[int]]) -> list[str]:
+        """Token ids in words."""
+        return [text.strip() for text in self.tokenizer.batch_decode(replies, skip_special_tokens=True)]
 
     @torch.inference_mode()
     def greedy_ids(self, asked: Asked, max_new_tokens: int) -> list[list[int]]:
-        """As `greedy`, as token ids: up to and with the end token, where one was reached."""
+        """As `greedy`, as token ids: up to and with the end token, where one was reached. Uses the cache up: once half of the replies have
+        ended, their rows leave the batch."""
         ends = torch.tensor(self.end_tokens, device=self.device)
         token = self.lm_head(asked.last).argmax(-1)
-        made, ended, lengths = [token], torch.isin(token, ends), torch.ones_like(token)
-        while len(made) < max_new_tokens and not bool(ended.all()):
-            hidden = self.go_on(asked, token[:, None], len(made) - 1)
+        replies = torch.arange(len(token), device=self.device)  # which of them each row writes
+        made = torch.full((len(token), max_new_tokens), _UNWRITTEN, device=self.device)
+        made[:, 0], goes_on, written = token, ~torch.isin(token, ends), 1
+        while written < max_new_tokens and (left := int(goes_on.sum())):
+            if 2 * left <= len(token):
+                rows = goes_on.nonzero()[:, 0]
+                asked, replies, token, goes_on = asked.only(rows), replies[rows], token[rows], goes_on[rows]
+            hidden = self.go_on(asked, token[:, None], written - 1)
             token = self.lm_head(hidden[:, -1]).argmax(-1)
-            lengths = lengths + ~ended
-            made.append(token)
-            ended |= torch.isin(token, ends)
-        return [row[:n].tolist() for row, n in zip(torch.stack(made, 1), lengths.tolist(), strict=True)]
+            made[replies, written] = torch.where(goes_on, token, _UNWRITTEN)
+            goes_on &= ~torch.isin(token, ends)
+            written += 1
+        return [row[row != _UNWRITTEN].tolist() for row in made.cpu()]
 
     @torch.inference_mode()
     def log_likelihoods(self, asked: Asked, replies: Sequence[str]) -> Tensor:
         """(prompt,) log p(reply | prompt), the end token included. The cache is left as it was."""
-        rows = [torch.tensor([*self.reply_ids(reply), self.tokenizer.eos_token_id]) for reply in replies]
+        rows = [torch.tensor([*self.reply_ids(reply), self.end_token_id]) for reply in replies]
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id).to(self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
         hidden = torch.cat([asked.last[:, None], self.go_on(asked, ids, 0)[:, :-1]], dim=1)
         asked.cache.crop(-ids.shape[1])
         real = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
         losses = torch.zeros(real.shape, device=self.device)
-        losses[real] = self._losses(hidden[real], ids[real])
+        losses[real] = cross_entropy(hidden[real], ids[real], self.lm_head)
         return -losses.sum(-1)
+
+    @property
+    def end_token_id(self) -> int:
+        """The token that ends a reply in training."""
+        return int(self.tokenizer.eos_token_id)
 
     @property
     def end_tokens(self) -> list[int]:
         """Tokens that end a reply."""
         ends = getattr(self.module, "generation_config", None) and self.module.generation_config.eos_token_id  # type: ignore[union-attr]
         listed = ends if isinstance(ends, list) else [ends] if ends is not None else []
-        return sorted({*listed, self.tokenizer.eos_token_id})
+        return sorted({*listed, self.end_token_id})
 
     def reply(self, prompts: Sequence[Prompt], max_new_tokens: int = 256) -> list[str]:
         """Greedy replies."""

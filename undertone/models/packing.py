@@ -23,13 +23,16 @@ compiled, so rows of ever new lengths cost memory without end."""
 @dataclass(frozen=True)
 class Packing:
     """Where the tokens of the row belong: `clip` (token,) number and `position` (1, token) in it; `spread` (clip, longest) the token that
-    stands at each place of each clip, any token behind its end; `back` (token,) each token's place among clip · longest. What fills the
-    row up behind the last clip stands at place 0 of clip 0, where nobody looks for it."""
+    stands at each place of each clip, any token behind its end, where the places `empty` (place,) among clip · longest are; `back`
+    (token,) each token's place among clip · longest. What fills the row up behind the last clip, the tokens `filling` (token,), stands at
+    place 0 of clip 0, where nobody looks for it."""
 
     clip: Tensor
     position: Tensor
     spread: Tensor
+    empty: Tensor
     back: Tensor
+    filling: Tensor
 
     @classmethod
     def of(cls, mask: Tensor) -> Self:
@@ -44,7 +47,8 @@ class Packing:
         spread = (starts[:, None] + places).clamp(max=total - 1)
         of_tokens = (clip, places.expand(clips, -1)[inside], inside.flatten().nonzero()[:, 0])
         clip, position, back = (nn.functional.pad(one, (0, -total % ROW)) for one in of_tokens)
-        return cls(clip, position[None], spread, back)
+        empty, filling = (~inside).flatten().nonzero()[:, 0], torch.arange(total, len(back), device=mask.device)
+        return cls(clip, position[None], spread, empty, back, filling)
 
     def to(self, device: torch.device | str) -> Self:
         """The same on `device`."""
@@ -57,9 +61,16 @@ def attending_within(decoder: nn.Module) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, _attention)
+    with attending_as(decoder, NAME):
+        yield
+
+
+@contextmanager
+def attending_as(decoder: nn.Module, name: str) -> Iterator[None]:
+    """While open, the attention of `decoder` is the one that Transformers knows as `name`."""
     config: Any = decoder.config
     usual = config._attn_implementation
-    config._attn_implementation = NAME
+    config._attn_implementation = name
     try:
         yield
     finally:
@@ -74,7 +85,9 @@ def _attention(
     places = packing.spread.flatten()
 
     def side_by_side(row: Tensor) -> Tensor:
-        return row[0].index_select(1, places).view(row.shape[1], clips, longest, -1).transpose(0, 1)
+        # Tokens first: that is how they lie in memory, a token's heads in one piece.
+        moved: Tensor = _Moved.apply(row[0].transpose(0, 1), places, packing.back, packing.filling)  # type: ignore[no-untyped-call]
+        return moved.view(clips, longest, row.shape[1], -1).transpose(1, 2)
 
     query, key, value = side_by_side(query), side_by_side(key), side_by_side(value)
     shared = query.shape[1] // key.shape[1]
@@ -86,4 +99,20 @@ def _attention(
         mixed = scores.masked_fill(ahead, -torch.inf).softmax(-1, dtype=torch.float32).to(value.dtype) @ value
     else:
         mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=shared > 1)
-    return mixed.transpose(1, 2).reshape(clips * longest, query.shape[1], -1).index_select(0, packing.back)[None], None
+    rows = mixed.transpose(1, 2).reshape(clips * longest, query.shape[1], -1)
+    return _Moved.apply(rows, packing.back, places, packing.empty)[None], None  # type: ignore[no-untyped-call]
+
+
+class _Moved(torch.autograd.Function):
+    """`index_select` of rows whose gradient is one, too: every row that counts is taken once, so its gradient stands where it went
+    (`home`), and those that do not count (`idle`) have none. PyTorch's own adds up row by row, for a row might be taken twice."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, home: Tensor, idle: Tensor) -> Tensor:
+        ctx.save_for_backward(home, idle)
+        return rows.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        home, idle = ctx.saved_tensors
+        return gradient.index_select(0, home).index_fill_(0, idle, 0), None, None, None

@@ -4,6 +4,7 @@ The class is the real `Qwen2_5OmniThinkerForConditionalGeneration`; only the siz
 """
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,23 @@ def _corpus() -> Iterable[str]:
     yield from ("system\nuser\nassistant\n", REPEAT, DESCRIBE, MIND, "i do not know")
 
 
-def tokenizer() -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer whose merges cover the grammar's words; any other text falls back to bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def tokenizer(template: str = CHAT_TEMPLATE, more: tuple[str, ...] = (), end: str = "<|im_end|>") -> "PreTrainedTokenizerFast":
+    """A byte-level BPE tokenizer whose merges cover the grammar's words; any other text falls back to bytes. Other families write other
+    chats: `template`, with special tokens `more`; `end` is the tokenizer's own."""
+    from tokenizers import AddedToken, Tokenizer
     from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer.from_str(_core())
+    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in more])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token=end, pad_token="<|endoftext|>", chat_template=template, padding_side="left"
+    )
+
+
+@cache
+def _core() -> str:
+    """The trained tokenizer, as `tokenizers` writes it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -59,9 +73,7 @@ def tokenizer() -> "PreTrainedTokenizerFast":
         vocab_size=4096, min_frequency=1, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
     )
     core.train_from_iterator(sorted(set(_corpus())), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT_TEMPLATE, padding_side="left"
-    )
+    return core.to_str()  # type: ignore[no-any-return]
 
 
 def feature_extractor() -> "WhisperFeatureExtractor":

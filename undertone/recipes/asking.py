@@ -15,6 +15,7 @@ from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
 from undertone.recipes.opening import Corridor
 from undertone.recipes.rows import require, sample
+from undertone.recipes.served import Line
 from undertone.records import CONTENT, Reply, Utterance, pairs
 
 
@@ -26,7 +27,7 @@ class Asking(NamedTuple):
     seconds: float = 0.0
 
 
-def questions(chosen: settings.Evaluate, corridor: Corridor) -> list[Utterance]:
+def questions(chosen: settings.Evaluate, corridor: Corridor | Line) -> list[Utterance]:
     """What is asked: utterances of the split and the suites that can be heard, at most `limit` of each suite and category."""
     control = CONTROLS.get(chosen.control)
     members = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites]
@@ -69,15 +70,16 @@ def exchangeable(rows: Sequence[Utterance], where: Path) -> list[Utterance]:
     return kept
 
 
-def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utterance]) -> Asking:
+def prompting(chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequence[Utterance]) -> Asking:
     """Each utterance is asked by its audio; under a control as its row of the table says."""
-    system, heard = chosen.system, corridor.heard
+    system = chosen.system
     if chosen.control:
         return Asking(_controlled(CONTROLS[chosen.control], chosen, corridor, rows))
     if chosen.words:
         tagged = chosen.words == "tagged"
         return Asking(lambda row: Prompt(text=row.text, system=system, note=note(row.attributes) if tagged else ""))
-    if chosen.cascade:
+    if chosen.cascade and isinstance(corridor, Corridor):
+        heard = corridor.heard
         train = [row for row in corridor.data.utterances if row.split == "train" and row.id in heard]
         if not train:
             raise ValueError(f"{chosen.data}: the cascade fits its classifiers on split train, of which no clip is there")
@@ -85,10 +87,10 @@ def prompting(chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utte
         fitted = fit_speakers(train, heard.__getitem__)
         took, weights = time.monotonic() - began, sum(one.weights.numel() for one in fitted.values())
         return Asking(lambda row: Prompt(audio=heard[row.id], system=system, note=spoken_note(fitted, heard[row.id])), weights, took)
-    return Asking(lambda row: Prompt(audio=heard[row.id], system=system))
+    return Asking(lambda row: Prompt(audio=corridor.heard[row.id], system=system))
 
 
-def _controlled(control: Control, chosen: settings.Evaluate, corridor: Corridor, rows: Sequence[Utterance]) -> Ask:
+def _controlled(control: Control, chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequence[Utterance]) -> Ask:
     if control.typed:
         return lambda row: Prompt(text=row.text, system=chosen.system)
     other = swapped(rows, chosen.seed, control.every) if control.every else {row.id: row.id for row in rows}
@@ -113,7 +115,5 @@ def comparable(before: Sequence[Reply], rows: Sequence[Utterance], folder: Path)
     asked = {row.id for row in rows}
     shared = [reply for reply in before if reply.utterance_id in asked]
     if not shared:
-        raise ValueError(
-            f"{folder}: none of its replies is to an utterance that is asked now; name an evaluation of the same data and split"
-        )
+        raise ValueError(f"{folder}: none of its replies is to what is asked now; name an evaluation of the same data and split")
     return shared

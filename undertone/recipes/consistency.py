@@ -8,10 +8,12 @@ from torch.nn import functional as F
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES, note
+from undertone.evaluation.leaning import leaning, leaning_scores
 from undertone.evaluation.metrics import RATE
 from undertone.evaluation.overlap import rouge
 from undertone.intervals import scored_mean
 from undertone.models.base import IGNORED, Prompt
+from undertone.models.logits import losses
 from undertone.progress import bar
 from undertone.recipes.opening import Corridor, kept_in
 from undertone.records import Score, Utterance
@@ -50,6 +52,24 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
             yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - mean.n)
 
 
+def leaned(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
+    """own_likeliest and own_probability: of the teacher's replies to the words beside each value's note, which does the voice call for?"""
+    values = [value for value in ATTRIBUTES[chosen.attribute].names if any(row.attributes[chosen.attribute] == value for row in rows)]
+    teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
+    told = [[Question(Prompt(text=row.text, note=note({**row.attributes, chosen.attribute: value}))) for value in values] for row in rows]
+    teacher.fill([one for some in told for one in some], chosen.batch, bar("the teacher answers"))
+    found: list[torch.Tensor] = []
+    for i in bar(f"{run.name}: leaning")(range(0, len(rows), chosen.batch)):
+        part = range(i, min(i + chosen.batch, len(rows)))
+        with torch.inference_mode():
+            asked = corridor.model.prefill(corridor.model.encode([Prompt(audio=corridor.heard[rows[k].id]) for k in part]))
+            each = [corridor.model.log_likelihoods(asked, [teacher.text(told[k][j]) for k in part]) for j in range(len(values))]
+        found.append(torch.stack(each, 1))
+    own = [row.attributes[chosen.attribute] for row in rows]
+    table = leaning(torch.cat(found).double().cpu().numpy(), [values.index(value) for value in own])
+    yield from leaning_scores(table, own, [row.speaker for row in rows], run.score, chosen.bootstrap, chosen.seed, suite)
+
+
 @torch.inference_mode()
 def apart(
     corridor: Corridor, teacher: Teacher, rows: Sequence[Utterance], own: Sequence[Question], other: Sequence[Question]
@@ -59,7 +79,11 @@ def apart(
     taught = teach(model, prompts, [teacher[one] for one in own])
     hidden = model.hidden(taught.batch)
     labelled = taught.batch.labels[:, 1:] != IGNORED
-    each = distillation(model.lm_head(hidden[:, :-1][labelled]).float(), taught.top, taught.ids, 1.0)
+    (each,) = losses(
+        hidden[:, :-1][labelled],
+        model.lm_head,
+        lambda logits, part: (distillation(logits, taught.top[part], taught.ids[part], 1.0),),
+    )
     kl = [float(part.mean()) for part in torch.split(each, labelled.sum(-1).tolist())]
     spoken = hidden[torch.arange(len(rows)), labelled.int().argmax(-1)].float()
     wrong = torch.stack([teacher[one].read for one in other]).to(spoken.device)

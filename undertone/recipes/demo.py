@@ -67,7 +67,7 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
     tune = partial(
         settings.Finetune,
         data=data,
-        lora=settings.Lora(rank=8, dropout=0.5),
+        lora=settings.Lora(rank=8, dropout=0.5, targets=["q_proj", "k_proj", "v_proj", "o_proj"]),
         learning_rate=5e-3,
         mixture={"gender": 2.0},
         replay=0.2,

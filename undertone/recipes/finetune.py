@@ -21,6 +21,7 @@ from undertone.training.loop import Encoder, Schedule, train, validate
 from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
 from undertone.training.objectives import PeFt
 from undertone.training.ranks import ranks
+from undertone.training.recompute import recompute
 
 LEVELS = ("category", "attribute")
 
@@ -43,11 +44,13 @@ def finetune(chosen: settings.Finetune) -> Path:
 
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
+    if chosen.recompute:
+        recompute(corridor.model)
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
     system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
-    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed")
+    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed" and corridor.model.packs)
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))

@@ -1,23 +1,20 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
-import logging
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from undertone.audio import BadSound
 from undertone.models import choose_device, choose_dtype, device_name, open_model, weights_hash
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
-from undertone.recipes.sounds import Sounds
+from undertone.recipes.complaints import no_room, turned_away, warn
+from undertone.recipes.sounds import Sounds, usable
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run, open_run
-from undertone.settings import Align, Analyze, Evaluate, Finetune, Model, Recognize
+from undertone.settings import SERVED, Align, Analyze, Evaluate, Finetune, Model, Recognize
 from undertone.speech import corpora
 from undertone.speech.corpora.published import inventory
 from undertone.speech.folder import Data
@@ -41,35 +38,20 @@ class Corridor(NamedTuple):
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
         so a recipe calls this once. Of several processes the main one listens."""
-        known = {row.id for row in self.rejected.rows(Rejected)}
-
-        def wave(row: Utterance) -> NDArray[np.float32] | None:
-            try:
-                return self.sounds(row)
-            except BadSound as error:
-                if self.strict:
-                    raise
-                if row.id not in known:
-                    self.rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
-                return None
-
         together = ranks(self.model.device)
-        with together.main_process_first():
+        with together.main_process_first():  # the others know what it turned away
+            wave = usable(self.sounds, self.rejected, self.strict)
             if together.is_main_process:
                 self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
             else:
-                self.heard.look_up(rows)
-        self.model.forget_front()
-        if self.ours:  # the reader of another's manifest has opened, counted and warned already
-            self.sounds.counts.warn(self.data.folder, self.model.sample_rate)
-        able = [row for row in rows if row.id in self.heard]
-        _turned_away(len(rows) - len(able), self.rejected)
-        return able
-
-
-def _turned_away(clips: int, rejected: Journal) -> None:
-    if clips:
-        logging.getLogger(__name__).warning("%d clips cannot be used; %s says why", clips, rejected.path)
+                self.heard.look_up(rows, wave)
+        if self.heard.unkept:
+            no_room(self.heard.unkept, len(rows), self.heard.folder.parent)
+        else:
+            self.model.forget_front()
+        found = [row for row in rows if row.id in self.heard]
+        warn(len(rows) - len(found), self.sounds, self.rejected, self.ours)
+        return found
 
 
 def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) -> Run:
@@ -85,6 +67,8 @@ def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) 
     if corpora.is_published(chosen.corpus):
         inputs["data"] = sha256(inventory(chosen.data)).hexdigest()
     inputs |= {"model": weights} if chosen.model and (weights := weights_hash(chosen.model)) else {}
+    if chosen.model.startswith(SERVED):
+        return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, "endpoint", inputs)
     inputs["dtype"] = choose_dtype(chosen.dtype, choose_device(chosen.device))  # what empty means depends on the machine
     return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
 
@@ -94,9 +78,10 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
     with ranks(torch.device(choose_device(settings.device))).main_process_first():
         rejected = Journal(folder / "rejected.jsonl")
         data = read_data(settings, rejected)
-    model = open_model(settings.model, settings.family, settings.device, settings.dtype)
+    model = open_model(settings.model, settings.family, settings.device, settings.dtype, settings.bits)
     sounds = Sounds(data, model, through, settings.per_speaker)
-    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key)
+    most = settings.features_gb * 1e9
+    store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key, most)
     return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), sounds)
 
 
@@ -113,5 +98,5 @@ def read_data(settings: Model, rejected: Journal) -> Data:
     found = corpora.read_data(settings.data, *words, settings.strict, settings.disjoint, settings.corpus, settings.fold)
     known = {row.id for row in rejected.rows(Rejected)}
     rejected.append(row for row in found.rejected if row.id not in known)
-    _turned_away(len(found.rejected), rejected)
+    turned_away(len(found.rejected), rejected)
     return found.data

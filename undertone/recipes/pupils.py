@@ -56,7 +56,7 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     augment = Augment(speed=Draw(0.0, 1.0, 1.0)) if told & {"age", "gender"} else Augment()
     if chosen.prosody:
         give_prosody(model)
-    frames = Frames(sounds.wave, model.frames, lambda wave, rng: augment(wave, model.sample_rate, rng), chosen.augment)
+    frames = Frames(sounds.wave, model.frames, lambda wave, rng: augment(wave, model.sample_rate, rng), chosen.augment, chosen.spec_augment)
     wanted = [row for row in noted(data.utterances, chosen) if any(suits(row, task) for task in shares)]
     rows = {split: heard([row for row in wanted if row.split == split], frames, rejected, chosen.strict) for split in ("train", "dev")}
     if not rows["train"]:

@@ -1,30 +1,24 @@
 """`undertone recognize`: does the model know what it hears (METHOD B.4)? Prompted recognition, a probe on its tokens, and the words."""
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from undertone import settings
-from undertone.analysis.probes import probe, speaker_folds
-from undertone.analysis.ridge import MEASURES, determination, held_out
-from undertone.evaluation.metrics import RATE
+from undertone.evaluation.leakage import leakage_scores
 from undertone.evaluation.overlap import word_errors
 from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
 from undertone.evaluation.replies import ask
-from undertone.intervals import clustered_mean, clustered_ratio
+from undertone.intervals import clustered_ratio
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
-from undertone.recipes.consistency import consistency
+from undertone.recipes.consistency import consistency, leaned
 from undertone.recipes.opening import Corridor, begin, open_corridor
 from undertone.recipes.reading import READERS, heard
 from undertone.recipes.rows import require, sample
+from undertone.recipes.tokens import holds, probed
 from undertone.records import Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
-from undertone.speech.prosody import STATISTICS, statistics
 from undertone.training.lora import load_adapter
 
 
@@ -56,6 +50,8 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
     scores = [one.model_copy(update={"suite": chosen.suite or one.suite}) for one in scores]
     suite = scores[0].suite
     scores += [*probed(chosen, run, corridor, rows, suite), *holds(chosen, run, corridor, rows, suite)] if chosen.probe else []
+    scores += [*leaned(chosen, run, corridor, rows, suite)] if chosen.leaning else []
+    scores += [*followed(chosen, run, rows, named, suite)] if chosen.leakage else []
     scores += [*consistency(chosen, run, corridor, rows, suite)] if chosen.consistency else []
     scores += [*spoken(chosen, run, corridor, rows, suite)] if chosen.words else []
     write_rows(run.folder / "scores.jsonl", scores)
@@ -69,7 +65,7 @@ def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
     rows = sample(rows, chosen.limit, chosen.seed)
     if len({row.attributes[chosen.attribute] for row in rows}) < 2:
         raise ValueError(f"{chosen.data}: split {chosen.split!r} has no two values of {chosen.attribute}; there is nothing to tell apart")
-    if chosen.typed or chosen.words:
+    if chosen.typed or chosen.words or chosen.leaning or chosen.leakage:
         require(rows, chosen.data, "text")
     return corridor.listen(rows, chosen.batch)
 
@@ -82,26 +78,10 @@ def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -
     return [Named(row.attributes[chosen.attribute], parse_value(said[row.id], chosen.attribute), row.speaker) for row in rows]
 
 
-def probed(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """How well a linear probe tells the values from the clips' mean token, each speaker held out in turn (METHOD B.4)."""
-    speakers, values = [row.speaker for row in rows], [row.attributes[chosen.attribute] for row in rows]
-    states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])[None]
-    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
-    right = probe(states, [sorted(set(values)).index(value) for value in values], folds)[0]
-    mean = clustered_mean(right, speakers, chosen.bootstrap, chosen.seed, RATE)
-    yield run.score(suite, "probe_wa", "all", mean.value, mean.n, low=mean.low, high=mean.high)
-
-
-def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """R² of pitch, energy and rate from the clips' mean token, each speaker held out in turn: what the tokens hold of the voice."""
-    waves = [corridor.sounds.wave(row) for row in rows]
-    said = np.stack([statistics(wave, corridor.model.sample_rate) for wave in waves])[:, [STATISTICS.index(name) for name in MEASURES]]
-    states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows]).numpy()
-    speakers = [row.speaker for row in rows]
-    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
-    found = determination(held_out(states, said, folds.tolist()), said)
-    for name, value in zip(MEASURES, found.tolist(), strict=True):
-        yield run.score(suite, "r2", name, None if math.isnan(value) else value, len(rows))
+def followed(chosen: settings.Recognize, run: Run, rows: Sequence[Utterance], named: Sequence[Named], suite: str) -> Iterator[Score]:
+    """How much the answers follow the words instead of the voice."""
+    texts, truths = [row.text for row in rows], [one.truth for one in named]
+    yield from leakage_scores([one.said for one in named], texts, truths, [one.cluster for one in named], run.score, suite)
 
 
 def spoken(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:

@@ -109,4 +109,4 @@ def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
         from undertone.endpoint import Endpoint
 
         return partial(kind, Endpoint(**chosen.speech_endpoint.model_dump()), chosen.voices or None)
-    return partial(kind)
+    return partial(kind, chosen.language) if chosen.synthesiser == "espeak" else partial(kind)

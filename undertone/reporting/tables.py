@@ -17,6 +17,7 @@ SUITES = {
     "frozen/age": "Frozen road, child or adult",
     "child-safety": "Child safety",
     "content": "Content kept",
+    "estimate": "finetune --estimate beside a step that is taken",
     "adch": "Auxiliary head (ADCH)",
 }
 

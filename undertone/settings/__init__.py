@@ -1,10 +1,25 @@
 """Every setting of every recipe: strict, frozen, read from --config FILE.toml and flags. This package imports no model code."""
 
 from undertone.settings.frozen import Align, Condition, Objectives, Projector, Recognize, Tasks
-from undertone.settings.reading import BadSetting, Endpoint, S, Settings, build, closest, flags, known, read_config, to_toml
-from undertone.settings.recipes import Adch, Analyze, Ask, Demo, Evaluate, Finetune, Lora, Model, Report, Synthesize, Training
+from undertone.settings.reading import BadSetting, Endpoint, S, Server, Settings, build, closest, flags, known, read_config, to_toml
+from undertone.settings.recipes import (
+    SERVED,
+    Adch,
+    Analyze,
+    Ask,
+    Demo,
+    Evaluate,
+    Export,
+    Finetune,
+    Lora,
+    Model,
+    Report,
+    Synthesize,
+    Training,
+)
 
 __all__ = [
+    "SERVED",
     "Adch",
     "Align",
     "Analyze",
@@ -14,6 +29,7 @@ __all__ = [
     "Demo",
     "Endpoint",
     "Evaluate",
+    "Export",
     "Finetune",
     "Lora",
     "Model",
@@ -22,6 +38,7 @@ __all__ = [
     "Recognize",
     "Report",
     "S",
+    "Server",
     "Settings",
     "Synthesize",
     "Tasks",

@@ -118,6 +118,8 @@ class Align(Training):
     """what learns: encoder and projector, the projector, or only the note's tokens (and what gives the encoder the prosody)"""
     augment: float = Field(0.0, ge=0, le=1)
     """share of the training clips that are heard through noise, a room, at another speed …"""
+    spec_augment: float = Field(0.0, ge=0, le=1)
+    """share of the training clips of which stripes of time and pitch are hidden (Park et al. 2019)"""
     learning_rate: float = Field(1e-3, gt=0)
     """peak of the cosine schedule"""
     weight_decay: float = Field(0.01, ge=0)
@@ -131,7 +133,7 @@ class Align(Training):
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> Self:
-        for name in ("system", "family", "features"):
+        for name in ("system", "family", "features", "bits"):
             if getattr(self, name):
                 raise ValueError(f"{name}: alignment has no use for it; leave it out")
         return self
@@ -166,6 +168,10 @@ class Recognize(Model):
     """also fit linear probes on the clips' mean token, each speaker held out in turn: the attribute; pitch, energy and rate (R²)"""
     consistency: bool = False
     """also compare with the reply to the typed words and the true note: ROUGE-L, KL per token, nearness of the representations"""
+    leaning: bool = False
+    """also: is the reply that suits the voice likelier than those that suit the attribute's other values, a judge-free empathy score"""
+    leakage: bool = False
+    """also: how much the answers follow the words instead of the voice; where texts are said again and again"""
     teacher: Path | None = None
     """folder in which replies to typed words are kept; empty: .teacher beside the clips"""
     recognition: str = "repeat the words"
@@ -181,8 +187,8 @@ class Recognize(Model):
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
-        if self.typed and (self.consistency or self.probe or self.by == "head"):
-            raise ValueError("typed words are not heard; leave consistency, probe and by out")
+        if self.typed and (self.consistency or self.leaning or self.probe or self.by == "head"):
+            raise ValueError("typed words are not heard; leave consistency, leaning, probe and by out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
         for value in self.among:

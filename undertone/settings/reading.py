@@ -24,11 +24,9 @@ class Settings(BaseModel):
     )
 
 
-class Endpoint(Settings):
-    """An OpenAI-compatible HTTP endpoint. The key is read from the environment and never written anywhere."""
+class Server(Settings):
+    """An OpenAI-compatible HTTP server. The key is read from the environment and never written anywhere."""
 
-    model: str = ""
-    """model name at the endpoint"""
     base_url: str | None = None
     """address up to /v1; empty: OPENAI_BASE_URL or OpenAI's own"""
     key_variable: str = "OPENAI_API_KEY"
@@ -48,6 +46,13 @@ class Endpoint(Settings):
         if address and "@" in urlsplit(address).netloc:
             raise ValueError("leave the login out of the address, settings are written to files; put the key into key_variable")
         return address
+
+
+class Endpoint(Server):
+    """A model at such a server."""
+
+    model: str = ""
+    """model name at the endpoint"""
 
 
 S = TypeVar("S", bound=Settings)

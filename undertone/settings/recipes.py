@@ -9,7 +9,7 @@ from undertone.attributes import ATTRIBUTES
 from undertone.evaluation.controls import Name as Control
 from undertone.lookup import suggest
 from undertone.records import CONTENT, Split
-from undertone.settings.reading import Endpoint, Settings
+from undertone.settings.reading import Endpoint, Server, Settings
 
 
 class Synthesize(Settings):
@@ -21,6 +21,8 @@ class Synthesize(Settings):
     """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
     synthesiser: str = "espeak"
     """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
+    language: str = "en-us"
+    """the language or accent that espeak speaks, by its own names: en-us, en-gb-scotland, de …"""
     train: dict[str, int] = Field({"age": 900, "gender": 900, "emotion": 1500, "content": 400})
     """clips to fine-tune on, per category; pairs count as two; content: attribute-free queries"""
     dev: dict[str, int] = Field({"age": 60, "gender": 60, "emotion": 120, "content": 60})
@@ -72,17 +74,23 @@ class Synthesize(Settings):
         return clips
 
 
+SERVED = "endpoint:"
+"""What stands before the name of a model that is asked over HTTP."""
+
+
 class Model(Settings):
     """Which model, and how it is asked."""
 
     model: str = "undertone-tiny"
-    """embedded undertone-tiny, a local folder, or a hub name such as Qwen/Qwen2.5-Omni-7B"""
+    """embedded undertone-tiny, a local folder, a hub name such as Qwen/Qwen2.5-Omni-7B; evaluate also asks endpoint:NAME, over HTTP"""
     family: str = ""
     """model family; empty: read from the checkpoint's config"""
     device: str = ""
     """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
     """weights in memory; empty: bfloat16 where the GPU or CPU is faster with it, float32 elsewhere"""
+    bits: Literal[0, 4, 8] = 0
+    """of the language model's weights on a GPU, by bitsandbytes (undertone[quant]); 0: as dtype says"""
     system: str = ""
     """system prompt, recorded with every score"""
     batch: int = Field(64, ge=1)
@@ -101,6 +109,8 @@ class Model(Settings):
     """what the splits of one's own data must keep apart; give none to allow it"""
     features: Path | None = None
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
+    features_gb: float = Field(100.0, ge=0)
+    """GB that folder may take (6 s at 7 B are about 1 MB); clips beyond go through the tower whenever they are asked for"""
     per_speaker: bool = False
     """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False
@@ -217,6 +227,8 @@ class Finetune(Training):
     """weight per category of the rest, e.g. emotion = 2; unnamed: 1"""
     check_every: int = Field(100, ge=1)
     """steps between dev losses and checkpoints; the best on dev is kept"""
+    recompute: bool = False
+    """gradient checkpointing: the language model's layers are computed again in the backward pass; slower, in far less memory"""
     seed: int = 0
     """draws batches and adapter weights"""
 
@@ -242,10 +254,28 @@ class Evaluate(Model):
     """split that is asked"""
     suites: list[Literal["pa", "child-safety", "content"]] = Field(["pa", "child-safety", "content"])
     """which utterances are asked"""
+    suite: str = ""
+    """a benchmark instead: pa, child_safety, voicebench, sd_eval, styletalk, conflict, ser, leakage, judge-check, or my_module:Suite"""
+    subsets: list[str] = Field([])
+    """of the suite voicebench: which are asked, NAME or NAME:SPLIT; empty: the nine of its overall score, SD-QA's split usa"""
+    attribute: str = "emotion"
+    """of the suites ser and leakage: what is asked"""
     judge: str = "rule"
     """rule (exact, grammar replies), openai, empathy (1 to 10, by a chat model), or my_package.my_module:Judge"""
     endpoint: Endpoint = Endpoint()
     """where the openai judge sits"""
+    draws: int = Field(1, ge=1)
+    """verdicts on each reply by a judge that asks a model: the mean of ratings, the majority of others counts"""
+    second_judge: str = "rule"
+    """of the suite judge-check: whose verdicts are compared"""
+    second_endpoint: Endpoint = Endpoint()
+    """where the second judge sits"""
+    estimate_cost: bool = False
+    """ask nothing; print how many verdicts the judges would be asked for, and about how many tokens that takes"""
+    pedant: str = ""
+    """of SD-QA: who gives the second score, my_module:function(reference, reply, question) -> bool; empty: it is unscored"""
+    served: Server = Server()
+    """where the model itself sits, if it is called endpoint:NAME: a server that takes input_audio, such as vLLM's"""
     cascade: bool = False
     """baseline: a classifier on the tower's output, fitted on the training split, writes the speaker note as text"""
     words: Literal["", "plain", "tagged"] = ""
@@ -257,11 +287,15 @@ class Evaluate(Model):
     against: Path | None = None
     """run folder of an earlier evaluation of the same data: also score how many right replies were lost since, in pairs"""
     metrics: list[str] = Field(["pa", "preference", "exact"])
-    """what is scored: pa (from verdicts), preference (judge-free), exact, rouge, empathy (from ratings), or my_package.my_module:metric"""
+    """what is scored: pa (verdicts), preference (judge-free), exact, rouge, bert_score, empathy (ratings), my_package.my_module:metric"""
+    bert_model: Path | None = None
+    """folder of the model that bert_score reads replies with, such as roberta-large; without one replies have no bert_score"""
     together: str = ""
     """suite under which all pairs of the suite pa are scored together as well"""
     max_new_tokens: int = Field(24, ge=1)
     """longest reply, in tokens"""
+    engine: Literal["batched", "plain"] = "batched"
+    """batched: replies are written side by side; plain: one by one by Transformers' own generate, the slow path that it equals"""
     limit: int = Field(0, ge=0)
     """utterances at most of each suite and category, whole pairs; 0: all"""
     bootstrap: int = Field(1000, ge=0)
@@ -277,6 +311,16 @@ class Evaluate(Model):
             raise ValueError("words are typed or heard by the cascade, not both; leave cascade or words out")
         if self.strength != 1 and self.adapter is None:
             raise ValueError("strength scales an adapter; name it with adapter")
+        if self.suite and (self.control or self.cascade or self.against):
+            raise ValueError("a suite is asked as it is; leave control, cascade and against out")
+        if self.attribute not in ATTRIBUTES:
+            raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
+        if self.estimate_cost and not self.suite:
+            raise ValueError("estimate_cost: name the suite whose verdicts are counted with suite")
+        if self.model.startswith(SERVED) and (self.adapter or self.cascade or self.per_speaker):
+            raise ValueError(f"{self.model} is asked as it is served; leave adapter, cascade and per_speaker out (undertone export merges)")
+        if self.model == SERVED:
+            raise ValueError(f"model: name it as its server does, {SERVED}NAME")
         return self
 
 
@@ -289,6 +333,27 @@ class Ask(Model):
     """folder of a PEFT adapter: also print the reply with it"""
     max_new_tokens: int = Field(64, ge=1)
     """longest reply, in tokens"""
+
+
+class Export(Settings):
+    """A trained adapter, merged into a plain checkpoint or renamed for servers, with a model card."""
+
+    adapter: Path = Path("runs/finetune/adapter")
+    """folder of a PEFT adapter"""
+    model: str = ""
+    """checkpoint that it is merged into; empty: the one that it was trained on"""
+    family: str = ""
+    """model family; empty: read from the checkpoint's config"""
+    out: Path = Path("runs/export")
+    """the folder that is written"""
+    form: Literal["checkpoint", "adapter"] = "checkpoint"
+    """checkpoint: the base's folder with the updates in its weights; adapter: the adapter under the names that vLLM expects"""
+    runs: list[Path] = Field([])
+    """run folders of evaluations whose scores go onto the model card; the fine-tuning's own are there"""
+    title: str = ""
+    """headline of the model card; empty: the name of the folder"""
+    license: str = ""
+    """licence on the model card, e.g. apache-2.0; empty: the base model's, where its README.md says it"""
 
 
 class Report(Settings):

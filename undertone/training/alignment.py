@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undertone.attributes import ATTRIBUTES, note
-from undertone.models.base import IGNORED, Prompt
+from undertone.models.base import IGNORED, Prompt, labelled
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.models.logits import losses
 from undertone.records import Utterance
 from undertone.run import write_atomic
+from undertone.training.batches import interleaved
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.tasks import Exercise, Wording
 from undertone.training.teacher import Taught, Teacher, teach
@@ -198,13 +200,10 @@ class Alignment(Objective):
         found = dict.fromkeys(Parts._fields, zero)
         if weights.cross_entropy or weights.distillation or weights.contrast:
             hidden = model.hidden(replace(taught.batch, heard=heard.tokens, frames=None, frame_lengths=None))
-            labelled = taught.batch.labels[:, 1:] != IGNORED
-            logits = model.lm_head(hidden[:, :-1][labelled]).float()
-            found["cross_entropy"] = F.cross_entropy(logits, taught.batch.labels[:, 1:][labelled], reduction="sum") / tokens
-            if weights.distillation:
-                found["distillation"] = distillation(logits, taught.top, taught.ids, self.temperature).sum() / tokens
+            found |= {name: each.sum() / tokens for name, each in self._said(hidden, taught).items()}
             if weights.contrast:
-                begins = labelled & ~F.pad(labelled, (1, 0))[:, :-1]
+                where = taught.batch.labels[:, 1:] != IGNORED
+                begins = where & ~F.pad(where, (1, 0))[:, :-1]
                 spoken = hidden[:, :-1][begins]
                 same = (taught.read[:, None] == taught.read[None]).all(-1)
                 found["contrast"] = contrast(spoken, taught.read, same).sum() / clips
@@ -222,6 +221,17 @@ class Alignment(Objective):
             found["note"] = note_loss(spoken_note, notes, table).sum() / clips
         total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
         return Parts(**(found | {"loss": total}))
+
+    def _said(self, hidden: Tensor, taught: Taught) -> dict[str, Tensor]:
+        """(position,) losses of what is said, by name."""
+        states, targets = labelled(hidden, taught.batch)
+        distils = bool(self.weights.distillation)
+
+        def of(logits: Tensor, part: slice) -> tuple[Tensor, ...]:
+            plain = F.cross_entropy(logits, targets[part], reduction="none")
+            return (plain, distillation(logits, taught.top[part], taught.ids[part], self.temperature)) if distils else (plain,)
+
+        return dict(zip(("cross_entropy", "distillation"), losses(states, self._model[0].lm_head, of), strict=False))
 
 
 class AlignmentEncoder(NamedTuple):
@@ -247,6 +257,10 @@ class AlignmentEncoder(NamedTuple):
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
         batch = batch.packed() if self.packed else batch
         return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
+
+    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
+        """`rows` in `count` parts."""
+        return interleaved(rows, count)
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         """Reply tokens and clips."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -63,3 +64,8 @@ class Mixture:
 
     def _shuffled(self, name: str, lap: int) -> np.ndarray:
         return np.random.default_rng((self._seed, lap, list(self._groups).index(name))).permutation(len(self._groups[name]))
+
+
+def interleaved(rows: Sequence[Any], count: int) -> list[Sequence[Any]]:
+    """`rows` in `count` parts, as even as can be; an empty one is left out."""
+    return [part for i in range(count) if (part := rows[i::count])]

@@ -12,6 +12,7 @@ from torch import Tensor
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.records import CONTENT, Utterance
 from undertone.training import checkpoint
+from undertone.training.batches import interleaved
 from undertone.training.checkpoint import Progress
 from undertone.training.heads import Targets, targets
 from undertone.training.objectives import Objective, Sizes
@@ -46,7 +47,7 @@ class Schedule(NamedTuple):
 
 
 class Encode(Protocol):
-    """Rows → what the objective takes besides the sizes, and the sizes alone, counted without encoding."""
+    """Rows → what the objective takes besides the sizes; the sizes alone, counted without encoding; and rows cut into parts."""
 
     @property
     def model(self) -> SpeechLM: ...
@@ -54,6 +55,8 @@ class Encode(Protocol):
     def __call__(self, rows: Sequence[Any]) -> tuple[Any, ...]: ...
 
     def sizes(self, rows: Sequence[Any]) -> Sizes: ...
+
+    def parts(self, rows: Sequence[Any], count: int) -> list[Sequence[Any]]: ...
 
 
 class Draw(Protocol):
@@ -75,6 +78,14 @@ class Encoder(NamedTuple):
         prompts = [Prompt(audio=self.heard(row.id), system=self.system) for row in rows]
         batch = self.model.encode(prompts, [row.reply or "" for row in rows])
         return batch.packed() if self.packed else batch, targets(rows)
+
+    def parts(self, rows: Sequence[Utterance], count: int) -> list[Sequence[Utterance]]:
+        """`rows` in `count` parts; padded ones hold clips of like length, so that the padding is little."""
+        if self.packed:
+            return interleaved(rows, count)
+        sorted_rows = sorted(rows, key=lambda row: len(self.heard(row.id)) + len(self.model.reply_ids(row.reply or "")))
+        size = math.ceil(len(rows) / count)
+        return [sorted_rows[i : i + size] for i in range(0, len(rows), size)]
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """Labelled tokens and clips with a category, counted without encoding audio: every process knows the whole batch's."""
@@ -146,7 +157,7 @@ def _step(
     """One optimiser step on the whole batch, of which this process takes every n-th clip, in `accumulate` parts."""
     rows = mixture.batch(step, schedule.batch_size)
     mine = rows[accelerator.process_index :: accelerator.num_processes]
-    batches = [part for i in range(schedule.accumulate) if (part := mine[i :: schedule.accumulate])]
+    batches = encode.parts(mine, schedule.accumulate)
     sizes = encode.sizes(rows)
     # Dropout depends on the step alone, so a run that was killed goes on as if it had not been.
     torch.manual_seed(1_000_003 * step + accelerator.process_index)

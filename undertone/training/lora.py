@@ -36,19 +36,27 @@ def _indices(text: str, count: int, seed: int) -> set[int]:
 
 
 def adapt(model: SpeechLM, layers: Sequence[LayerRef], targets: Sequence[str], rank: int, alpha: int, dropout: float, seed: int) -> Any:
-    """Put fresh LoRA modules on the linears of `layers` whose last name is in `targets`; everything else is frozen.
+    """Put fresh LoRA modules on the linears and experts of `layers` whose last name is in `targets`; everything else is frozen.
 
-    Returns the `PeftModel`; `model` works on through the adapted module. RuntimeError where PEFT adapted anything else than asked.
+    Returns the `PeftModel`; `model` works on through the adapted module. ValueError where a target is nothing that can be adapted,
+    RuntimeError where PEFT adapted anything else than asked.
     """
     from peft import LoraConfig, get_peft_model
 
-    wanted = [name for layer in layers for name in model.linears(layer) if name.rpartition(".")[2] in targets]
-    if not wanted:
-        raise ValueError(f"lora.targets: none of {', '.join(targets)} is a linear module of {layers[0]}")
+    wanted, experts = (
+        [name for layer in layers for name in of(layer) if name.rpartition(".")[2] in targets] for of in (model.linears, model.experts)
+    )
+    if unknown := sorted(set(targets) - {name.rpartition(".")[2] for name in wanted + experts}):
+        there = sorted({name.rpartition(".")[2] for of in (model.linears, model.experts) for name in of(layers[0])})
+        raise ValueError(f"lora.targets: no {', '.join(unknown)} in {layers[0]}; there are {', '.join(there)}")
+    if experts and dropout:
+        raise ValueError(f"lora.dropout: {dropout} cannot be had on experts ({experts[0].rpartition('.')[2]}); set it to 0")
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=wanted, task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=wanted, target_parameters=experts or None, task_type="CAUSAL_LM"
+    )
     adapted = get_peft_model(model.module, config)
-    _check(set(wanted), adapted)
+    _check({*wanted, *experts}, adapted)
     return adapted
 
 
@@ -59,10 +67,13 @@ def _check(wanted: set[str], adapted: Any) -> None:
 
 
 def adapted_modules(adapted: Any) -> list[str]:
-    """Full names of the modules that carry LoRA weights."""
+    """Full names of the modules that carry LoRA weights, and of weights that carry them by themselves."""
     from peft.tuners.lora import LoraLayer
 
-    return [name for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
+    found = [(name, module) for name, module in adapted.named_modules() if isinstance(module, LoraLayer)]
+    of = [getattr(module, "parameter_name", None) for _, module in found]
+    # Several weights of one module are wrapped one around the other.
+    return [f"{name.replace('.base_layer', '')}.{part}" if part else name for (name, _), part in zip(found, of, strict=True)]
 
 
 BESIDE = "undertone.json"

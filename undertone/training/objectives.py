@@ -81,7 +81,7 @@ class PeFt(Objective):
 
         handle = self._block[0].register_forward_hook(tap)
         try:
-            sft = model.token_losses(batch).sum() / max(1, sizes.tokens)
+            sft = model.summed_loss(batch) / max(1, sizes.tokens)
         finally:
             handle.remove()
         if self.adch is None:

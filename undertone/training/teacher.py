@@ -69,7 +69,7 @@ class Teacher:
             made: dict[str, Lesson] = {}
             for i in range(0, len(rows), batch):
                 part = rows[i : i + batch]
-                made |= zip(map(self._key, part), self._ask(part), strict=True)
+                made |= zip(map(self._key, part), self.ask(part), strict=True)
             self._write(made)
 
     def _key(self, question: Question) -> str:
@@ -78,11 +78,12 @@ class Teacher:
         return hashlib.sha256(repr(said).encode()).hexdigest()[:24]
 
     @torch.inference_mode()
-    def _ask(self, questions: Sequence[Question]) -> list[Lesson]:
+    def ask(self, questions: Sequence[Question]) -> list[Lesson]:
+        """What the model says to `questions`, all at once, a lesson each; nothing is kept."""
         model, prompts = self._model, [one.prompt for one in questions]
         unforced = [one.prompt for one in questions if not one.forced]
         own = iter(model.greedy_ids(model.prefill(model.encode(unforced)), self._longest) if unforced else [])
-        end = [model.tokenizer.eos_token_id]
+        end = [model.end_token_id]
         replies = [[*model.reply_ids(one.forced), *end] if one.forced else next(own) for one in questions]
         batch = model.encode(prompts, replies, close=False)
         hidden = model.hidden(batch)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undertone.endpoint import Endpoint
+from undertone.endpoint import Endpoint, Unasked
 from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.judges.chat import ChatJudge
 from undertone.lookup import resolve
@@ -13,12 +13,19 @@ JUDGES = {
     "rule": "undertone.evaluation.judges.rule:RuleJudge",
     "empathy": "undertone.evaluation.judges.empathy:EmpathyJudge",
     "openai": "undertone.evaluation.judges.openai:OpenAIJudge",
+    "voicebench_rating": "undertone.evaluation.judges.voicebench:RatingJudge",
+    "voicebench_answer": "undertone.evaluation.judges.voicebench:AnswerJudge",
 }
 
 
-def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path) -> Judge:
-    """The judge called `name`; one that asks a model sits at `endpoint` (arguments of `Endpoint`) and keeps its verdicts in `folder`."""
+def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path, draws: int = 1, unasked: bool = False) -> Judge:
+    """The judge called `name`; one that asks a model sits at `endpoint` (arguments of `Endpoint`) and keeps its verdicts in `folder`.
+
+    `draws` verdicts on each reply are asked for; an `unasked` judge only says what it would cost and needs no key.
+    """
     kind = resolve(JUDGES, name, "judge")
-    asks = isinstance(kind, type) and issubclass(kind, ChatJudge)
-    judge: Judge = kind(Endpoint(**endpoint), folder / "verdicts.jsonl") if asks else kind()
-    return judge
+    if not (isinstance(kind, type) and issubclass(kind, ChatJudge)):
+        found: Judge = kind()
+        return found
+    asked = Unasked(endpoint["model"]) if unasked else Endpoint(**endpoint)
+    return kind(asked, folder / "verdicts.jsonl", draws)

@@ -7,12 +7,12 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import field_validator
 
 from undertone.answers import Answer, Answers, Question, Schema
-from undertone.endpoint import Endpoint
+from undertone.endpoint import BYTES_PER_TOKEN, Endpoint, Unasked
 from undertone.evaluation.judges.base import Case, cases
 from undertone.records import Judgement, Reply, Utterance
 
@@ -32,19 +32,38 @@ class Ruling(Schema):
         return value
 
 
+HEAT = 0.5
+"""Temperature where a verdict is drawn several times (FIELD: VoiceBench's own)."""
+_ANSWER = 100
+"""Tokens that a reason in one sentence and a verdict come to, at most, where a cost is estimated."""
+
+
+class Cost(NamedTuple):
+    """What judging would take: verdicts to buy, verdicts that were bought already, and about how many tokens the former cost."""
+
+    requests: int
+    kept: int
+    tokens: int
+
+
 class ChatJudge(ABC):
-    """Asks a model at an OpenAI-compatible endpoint, at temperature 0. Verdicts are kept in `journal`, under everything they depend on.
+    """Asks a model at an OpenAI-compatible endpoint, at temperature 0, or several times (`draws`) at 0.5. Verdicts are kept in `journal`,
+    under everything they depend on.
 
     An answer that is no verdict, or a request that fails for good, is unscored with the reason; an endpoint that cannot be reached
-    from the start, or turns every request away, is an EndpointError. A judge names its `kind`, its `rubric` and the `form` of its answer.
+    from the start, or turns every request away, is an EndpointError. A judge names its `kind`, its `rubric` and the `form` of its answer,
+    and whether the mean or the majority of several draws counts; a majority of none is unscored.
     """
 
     kind: ClassVar[str]
     rubric: ClassVar[str]
     form: ClassVar[type[Ruling]]
+    settles: ClassVar[Literal["mean", "majority"]] = "majority"
 
-    def __init__(self, endpoint: Endpoint, journal: Path) -> None:
-        self.name = f"{self.kind}:{endpoint.model}:{self.rubric}:{sha256(rubric_text(self.rubric).encode()).hexdigest()[:12]}"
+    def __init__(self, endpoint: Endpoint | Unasked, journal: Path, draws: int = 1) -> None:
+        several = f":n{draws}" if draws > 1 else ""
+        self.name = f"{self.kind}:{endpoint.model}:{self.rubric}:{sha256(rubric_text(self.rubric).encode()).hexdigest()[:12]}{several}"
+        self.draws = draws
         self._answers = Answers(endpoint, journal)
 
     @abstractmethod
@@ -59,22 +78,43 @@ class ChatJudge(ABC):
         """A judgement of each reply, in order; unscored, and not asked for, where the utterance is unfit."""
         rows = cases(utterances, replies)
         unfit = [self.unfit(case.utterance) for case in rows]
-        questions = [self._question(case) for case, reason in zip(rows, unfit, strict=True) if not reason]
-        answers = iter(self._answers.to(questions, lenient=True))
+        fit = [case for case, reason in zip(rows, unfit, strict=True) if not reason]
+        answers = iter(self._answers.to([one for case in fit for one in self._questions(case)], lenient=True))
         return [
-            case.judged(self.name, None, reason) if reason else self._judgement(case, next(answers))
+            case.judged(self.name, None, reason) if reason else self._judgement(case, [next(answers) for _ in range(self.draws)])
             for case, reason in zip(rows, unfit, strict=True)
         ]
 
-    def _question(self, case: Case) -> Question[Ruling]:
+    def cost(self, utterances: Sequence[Utterance], replies: Sequence[Reply]) -> Cost:
+        """What judging these replies would cost, from the length of what is sent; nothing is asked."""
+        fit = [case for case in cases(utterances, replies) if not self.unfit(case.utterance)]
+        asked = [one for case in fit for one in self._questions(case)]
+        new = self._answers.missing(asked)
+        return Cost(len(new), self._answers.bought(asked), sum(one.size() // BYTES_PER_TOKEN + _ANSWER for one in new))
+
+    def _questions(self, case: Case) -> list[Question[Ruling]]:
         told = json.dumps(self.told(case), ensure_ascii=False)
         messages = ({"role": "system", "content": rubric_text(self.rubric)}, {"role": "user", "content": told})
-        return Question(messages, self.form, temperature=0.0)
+        if self.draws == 1:
+            return [Question(messages, self.form, temperature=0.0)]
+        return [Question(messages, self.form, temperature=HEAT, draw=draw) for draw in range(self.draws)]
 
-    def _judgement(self, case: Case, answer: Answer[Ruling]) -> Judgement:
-        if answer.value is None:
-            return case.judged(self.name, None, answer.reason, answer.raw)
-        return case.judged(self.name, answer.value.verdict, answer.value.why, answer.raw)
+    def _judgement(self, case: Case, answers: Sequence[Answer[Ruling]]) -> Judgement:
+        raw = answers[0].raw if self.draws == 1 else json.dumps([answer.raw for answer in answers], ensure_ascii=False)
+        given = [answer.value for answer in answers if answer.value is not None]
+        if not given:
+            return case.judged(self.name, None, answers[0].reason, raw)
+        value = settled([one.verdict for one in given], self.settles)
+        reason = given[0].why if value is not None else f"no majority among {', '.join(str(one.verdict) for one in given)}"
+        return case.judged(self.name, value, reason, raw)
+
+
+def settled(verdicts: Sequence[int], how: Literal["mean", "majority"]) -> float | None:
+    """One verdict of several: their mean, or the one that more than half of them are, None where none is."""
+    if how == "mean":
+        return sum(verdicts) / len(verdicts)
+    most = max(set(verdicts), key=verdicts.count)
+    return most if 2 * verdicts.count(most) > len(verdicts) else None
 
 
 @cache

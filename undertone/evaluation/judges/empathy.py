@@ -22,7 +22,7 @@ class Rating(Ruling):
 class EmpathyJudge(ChatJudge):
     """10: the reply hears how the speaker feels and answers it; 1: it does not, or is none. Unscored where nobody knows the emotion."""
 
-    kind, rubric, form = "empathy", "rubric_empathy_v1", Rating
+    kind, rubric, form, settles = "empathy", "rubric_empathy_v1", Rating, "mean"
 
     def told(self, case: Case) -> Mapping[str, str]:
         """The words, how they were spoken, and the reply."""

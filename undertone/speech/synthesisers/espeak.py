@@ -10,12 +10,14 @@ recordings of people, and everything made here is called so.
 import _ctypes
 import ctypes
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from undertone.attributes import ATTRIBUTES
+from undertone.lookup import suggest
 from undertone.speech.synthesisers.base import Synthesiser, Unspeakable, Waveform
 
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER of speak_lib.h
@@ -115,6 +117,9 @@ class Espeak(Synthesiser):
     renders = MappingProxyType({name: ATTRIBUTES[name].names for name in ("age", "gender", "emotion")})
 
     def __init__(self, language: str = "en-us", words_per_minute: float = 190.0) -> None:
+        # Asked for a language that it has not, the library speaks another one and says nothing.
+        if language.lower() not in (known := languages()):
+            raise ValueError(f"language: espeak-ng has no {language!r}{suggest(language, known)}; write en-us, en-gb-scotland, de …")
         self.language = language
         self.words_per_minute = words_per_minute
 
@@ -124,17 +129,43 @@ class Espeak(Synthesiser):
         return render(text, voice(attributes, speaker), self.language, self.words_per_minute, seed)
 
 
-def render(text: str, how: Voice, language: str, words_per_minute: float, seed: int) -> Waveform:
-    """Speak `text` with `how`, 16 kHz."""
-    import soxr
+def languages() -> list[str]:
+    """What espeak-ng can speak: languages and accents by its own names, in small letters."""
+    import espeakng_loader
 
-    raw, rate = _synthesise(
+    return sorted(path.name.lower() for path in Path(espeakng_loader.get_data_path(), "lang").rglob("*") if path.is_file())
+
+
+class Call(NamedTuple):
+    """What espeak is asked for: a text by a voice of its own, words a minute, and its settings of pitch and range (0–99)."""
+
+    text: str
+    name: str
+    rate: float
+    pitch: float
+    pitch_range: float
+
+
+def call(text: str, how: Voice, language: str = "en-us", words_per_minute: float = 190.0) -> Call:
+    """How espeak is asked for what becomes `how` once it is `finished`."""
+    return Call(
         text + ("?" if how.question else ""),
         f"{language}+{how.variant}",
         words_per_minute * how.rate / how.formants,
         float(np.interp(how.f0 / how.formants, _PITCH_FACTOR, _PITCH_SETTING)),
         how.pitch_range,
     )
+
+
+def render(text: str, how: Voice, language: str, words_per_minute: float, seed: int) -> Waveform:
+    """Speak `text` with `how`, 16 kHz."""
+    return finished(*synthesised(*call(text, how, language, words_per_minute)), how, seed)
+
+
+def finished(raw: Waveform, rate: float, how: Voice, seed: int) -> Waveform:
+    """What espeak gave, at `rate` Hz, in the voice `how` at 16 kHz."""
+    import soxr
+
     # Played faster by the formant factor, then read at 16 kHz: the vocal tract shrinks, tempo was asked slower above.
     scaled = soxr.resample(raw, rate * how.formants, Espeak.sample_rate, quality="HQ")
     return _shape(_trim(scaled), how, np.random.default_rng((seed, 0xB0)))
@@ -153,9 +184,10 @@ def _shape(wave: Any, how: Voice, rng: np.random.Generator) -> Waveform:
     seconds = np.arange(len(wave)) / Espeak.sample_rate
     if how.tension:
         wave = np.tanh(wave * (1 + 5 * how.tension)) / (1 + 2 * how.tension)
-    bright = lfilter([1.0, -0.9], [1.0], wave)
-    dark = lfilter([0.15], [1.0, -0.85], wave)
-    wave = wave + max(how.tilt, 0) * 2 * bright + min(how.tilt, 0) * (wave - dark)
+    if how.tilt > 0:
+        wave = wave + how.tilt * 2 * lfilter([1.0, -0.9], [1.0], wave)
+    else:
+        wave = wave + how.tilt * (wave - lfilter([0.15], [1.0, -0.85], wave))
     if how.breath:
         envelope = lfilter([0.005], [1.0, -0.995], np.abs(wave))
         wave = wave + how.breath * envelope * lfilter([1.0, -0.7], [1.0], rng.standard_normal(len(wave)))
@@ -170,7 +202,7 @@ def _shape(wave: Any, how: Voice, rng: np.random.Generator) -> Waveform:
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-def _synthesise(text: str, name: str, rate: float, pitch: float, pitch_range: float) -> tuple[Waveform, int]:
+def synthesised(text: str, name: str, rate: float, pitch: float, pitch_range: float) -> tuple[Waveform, int]:
     """Samples and their rate, through the C interface of espeak-ng (speak_lib.h). Not for several threads at once.
 
     The library is loaded afresh for every utterance (about 4 ms): pitch flutter runs on from one utterance to the next in its static

@@ -1,0 +1,60 @@
+"""Tiny checkpoints as they lie on the hub: each family's own class with random weights, its tokenizer and its front end, in a folder."""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from undertone.lookup import resolve
+from undertone.models import FAMILIES
+from undertone.models.kimi_audio.family import SPEECH_TOKENIZER, WHISPER, KimiAudio, tiny_ranks
+
+STOCK = tuple(name for name in FAMILIES if name != "frozen_llm")
+
+
+def save(model: Any, folder: Path) -> Path:
+    """What Transformers writes of `model`; of Kimi-Audio, which lies on the hub otherwise, `publish`."""
+    if isinstance(model, KimiAudio):
+        return publish(model, folder)
+    model.module.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    if hasattr(model.extractor, "save_pretrained"):
+        model.extractor.save_pretrained(folder)
+    else:  # Granite's own class is not importable here; this is what of its file is read
+        says = model.extractor._asdict()
+        (folder / "preprocessor_config.json").write_text(json.dumps({"melspec_kwargs": {"sample_rate": says.pop("sampling_rate"), **says}}))
+    return folder
+
+
+def publish(model: KimiAudio, folder: Path) -> Path:
+    """`model` under the published names, in the published layout, with all that lies beside its weights there."""
+    model.module.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    main = load_file(folder / "model.safetensors")
+    frequencies = {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.ones(8) for i in range(model.layers)}
+    save_file(main | frequencies, folder / "model.safetensors", {"format": "pt"})
+    lines = [b64encode(token) + b" " + str(rank).encode() for token, rank in tiny_ranks().items()]
+    (folder / "tiktoken.model").write_bytes(b"\n".join(lines))
+    parts = (
+        (WHISPER, model.ears.whisper, "model.encoder.", {"model.decoder.layer_norm.weight": torch.ones(16)}),
+        (SPEECH_TOKENIZER, model.ears.tokenizer, "", {"ema_count": torch.ones(32)}),
+    )
+    for name, module, prefix, beside in parts:
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps(module.config.to_dict()))
+        state = {prefix + key: value.contiguous() for key, value in module.state_dict().items()}
+        save_file(state | beside, folder / name / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def saved(family: str, folder: Path, seed: int = 0) -> Path:
+    """A tiny checkpoint of `family`."""
+    return save(resolve(FAMILIES, family, "model family").tiny(seed), folder)
+
+
+def named(family: str, folder: Path) -> list[str]:
+    """The flags that open it."""
+    return ["--model", str(folder), *(["--family", "generic"] if family == "generic" else [])]

@@ -1,0 +1,119 @@
+"""The model's answers to a suite's items: clips are heard once, through the store of features, or their words are typed."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undertone import settings
+from undertone.attributes import note
+from undertone.audio import BadSound, read_sound
+from undertone.endpoint import Endpoint
+from undertone.evaluation.replies import ask
+from undertone.evaluation.suites.base import Item, Loaded, Suite
+from undertone.evaluation.suites.tables import sound_key
+from undertone.models import open_model
+from undertone.models.base import Prompt, SpeechLM
+from undertone.models.endpoint import Served
+from undertone.progress import bar
+from undertone.recipes.complaints import no_room
+from undertone.recipes.served import BOUGHT, send
+from undertone.records import Rejected, Utterance
+from undertone.run import Journal, Run
+from undertone.training.features import FeatureStore, Listen
+from undertone.training.lora import load_adapter
+
+
+def answers(chosen: settings.Evaluate, suite: Suite, loaded: Loaded, items: Sequence[Item], run: Run, journal: Journal) -> None:
+    """Ask for the replies to `items`, which go into `journal`; clips that cannot be heard are noted in rejected.jsonl and left out, and so
+    is, with a warning, what a model behind an endpoint gives no reply to."""
+    rejected = Journal(run.folder / "rejected.jsonl")
+    noted = {row.id for row in rejected.rows(Rejected)}
+    rejected.append(row for row in loaded.rejected if row.id not in noted)
+    by_id = {item.utterance.id: item for item in items}
+    rows = [item.utterance for item in items]
+    model = opened(chosen, run.folder)
+    hear = usable(loaded, model.sample_rate, rejected, chosen.strict)
+    heard: FeatureStore | Mapping[str, NDArray[np.float32]] | None = None
+    if not chosen.words:
+        heard = Waves(rows, hear) if isinstance(model, Served) else listened(chosen, model, loaded, rows, hear, run.folder)
+        rows = [row for row in rows if row.id in heard]
+
+    def prompt(row: Utterance) -> Prompt:
+        if heard is not None:
+            return suite.prompt(by_id[row.id], heard[row.id], chosen.system)
+        told = note(row.attributes) if chosen.words == "tagged" else ""
+        return suite.prompt(by_id[row.id], None, chosen.system)._replace(text=row.text, note=told)
+
+    if isinstance(model, Served):
+        silent = send(model, rows, prompt, run.name, chosen.max_new_tokens, journal)
+        if silent:
+            said = "%d items got no reply (%s); the same command asks again"
+            logging.getLogger(__name__).warning(said, len(silent), next(iter(silent.values())))
+        return
+    if chosen.adapter is not None and chosen.strength > 0:
+        load_adapter(model, chosen.adapter, chosen.strength)
+    plain = chosen.engine == "plain"
+    for batch in ask(model, rows, prompt, run.name, chosen.batch, chosen.max_new_tokens, False, bar(run.name), plain):
+        journal.append(batch)
+
+
+def opened(chosen: settings.Evaluate, folder: Path) -> SpeechLM | Served:
+    """The model that is here, or the one behind an endpoint, of which is kept in `folder` what was bought."""
+    if chosen.model.startswith(settings.SERVED):
+        return Served(Endpoint(chosen.model.removeprefix(settings.SERVED), **chosen.served.model_dump()), folder / BOUGHT)
+    return open_model(chosen.model, chosen.family, chosen.device, chosen.dtype, chosen.bits)
+
+
+class Waves(Mapping[str, NDArray[np.float32]]):
+    """Sounds by utterance id, of those that can be heard; each is opened once to know, and again when it is asked for."""
+
+    def __init__(self, rows: Sequence[Utterance], hear: Listen) -> None:
+        self._hear, self._rows = hear, {row.id: row for row in bar("opening the clips", len(rows))(rows) if hear(row) is not None}
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        wave = self._hear(self._rows[name])
+        if wave is None:
+            raise OSError(f"{name}: could be heard when this run began and cannot be heard now; put the file back")
+        return wave
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def usable(loaded: Loaded, rate: int, rejected: Journal, strict: bool) -> Listen:
+    """The wave of a clip; None, once it is noted in `rejected` (`strict`: an error), where it cannot be used."""
+    noted = {row.id for row in rejected.rows(Rejected)}
+
+    def wave(row: Utterance) -> NDArray[np.float32] | None:
+        try:
+            return read_sound(loaded.sound(row), rate, where=row.id).wave
+        except BadSound as error:
+            if strict:
+                raise
+            if row.id not in noted:
+                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
+                noted.add(row.id)
+            return None
+
+    return wave
+
+
+def listened(
+    chosen: settings.Evaluate, model: SpeechLM, loaded: Loaded, rows: Sequence[Utterance], hear: Listen, folder: Path
+) -> FeatureStore:
+    """The clips as the frozen tower hears them."""
+    store = FeatureStore(
+        chosen.features or folder / ".features", model, lambda row: sound_key(row.id, loaded.sound(row)), chosen.features_gb * 1e9
+    )
+    store.fill(rows, hear, min(chosen.batch, 32), progress=bar("listening"))
+    if store.unkept:
+        no_room(store.unkept, len(rows), store.folder.parent)
+    else:
+        model.forget_front()
+    return store

@@ -1,0 +1,44 @@
+"""`undertone finetune --estimate`: what a fine-tuning would take, from the checkpoint's configuration alone."""
+
+from undertone import settings
+from undertone.lookup import resolve
+from undertone.models import FAMILIES, family_of, place
+from undertone.training.estimate import Cost, Step, cost
+from undertone.training.lora import adapt, choose_layers
+
+
+def estimate(chosen: settings.Finetune) -> Cost:
+    """Print parameters, trainable share, memory and FLOPs of an optimiser step on a GPU; neither weights nor data are read. ValueError for
+    a family whose configuration alone does not make a model."""
+    import torch
+
+    if chosen.recompute or chosen.bits:
+        raise ValueError("estimate: it knows nothing of recompute and bits; leave them out, and read the memory as the most that is needed")
+    checkpoint = place(chosen.model)
+    kind = resolve(FAMILIES, chosen.family or family_of(checkpoint), "model family")
+    # What empty means is settled for a GPU: that is where such models are trained.
+    model = kind.hollow(kind.configuration(checkpoint), getattr(torch, chosen.dtype or "bfloat16"))
+    layers = choose_layers(chosen.layers, model, chosen.seed)
+    lora = chosen.lora
+    with torch.device("meta"):
+        adapted = adapt(model, layers, lora.targets, lora.rank, lora.alpha, lora.dropout, chosen.seed)
+    step = Step(chosen.batch_size, chosen.accumulate, min(Step._field_defaults["seconds"], model.seconds_at_most))
+    found = cost(model, adapted, step, bool(chosen.adch.weight))
+    print(said(chosen, kind.family, step, found), end="")
+    return found
+
+
+def said(chosen: settings.Finetune, family: str, step: Step, found: Cost) -> str:
+    """The estimate in words; GB are 10⁹ bytes."""
+    share = 100 * found.trained / found.parameters
+    rows = {
+        "model": f"{chosen.model} ({family}), layers {chosen.layers}, rank {chosen.lora.rank} on {', '.join(chosen.lora.targets)}",
+        "parameters": f"{found.parameters:,}",
+        "trained": f"{found.trained:,} ({share:.3f} %)",
+        "step": f"{step.clips} clips of {step.seconds:g} s in {step.parts} parts, {step.prompt} tokens of prompt, {step.reply} of reply: "
+        f"{found.tokens:,} tokens",
+        "memory": f"{found.peak / 1e9:.2f} GB = {found.weights / 1e9:.2f} weights + {found.optimiser / 1e9:.2f} adapter and its moments + "
+        f"{found.activations / 1e9:.2f} activations and gradients",
+        "FLOPs": f"{found.flops:.3g} a step",
+    }
+    return "".join(f"{name:<12}{text}\n" for name, text in rows.items())

@@ -1,0 +1,103 @@
+"""The judges of a suite: which are needed, where they sit, their verdicts, what these would cost; and what scores are measured under."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from undertone import settings
+from undertone.evaluation.judges import open_judge
+from undertone.evaluation.judges.base import Judge
+from undertone.evaluation.judges.chat import ChatJudge, Cost
+from undertone.evaluation.metrics import Asked
+from undertone.evaluation.suites.base import Answered, Item, Scoring, Suite
+from undertone.lookup import resolve
+from undertone.records import Judgement, Reply, Score, read_rows
+from undertone.run import Run
+
+
+def called(name: str, chosen: settings.Evaluate) -> tuple[str, Mapping[str, object]]:
+    """A judge and its endpoint: the chosen one, the second one, or one that the suite names and that sits where the chosen one does."""
+    if name == "second":
+        return chosen.second_judge, chosen.second_endpoint.model_dump()
+    return (chosen.judge if name == "chosen" else name), chosen.endpoint.model_dump()
+
+
+def needed(suite: Suite, items: Sequence[Item], chosen: settings.Evaluate) -> list[str]:
+    """The judges that these items need; without an endpoint those that would ask a model are left out, and their replies are unscored."""
+    names = [name for name in suite.judges if any(suite.judged_by(item) == name for item in items)]
+    able = [name for name in names if called(name, chosen)[0] == "rule" or called(name, chosen)[1]["model"]]
+    if missing := [name for name in names if name not in able]:
+        logging.getLogger(__name__).warning(
+            "judge %s: endpoint.model is empty, so what it would judge is unscored", ", ".join(called(one, chosen)[0] for one in missing)
+        )
+    return able
+
+
+def judged(suite: Suite, judges: Mapping[str, Judge], answered: Sequence[Answered]) -> list[Answered]:
+    """Every reply with its verdict, where one of the judges judges it."""
+    found: dict[str, Judgement] = {}
+    for name, judge in judges.items():
+        rows = [row for row in answered if suite.judged_by(row.item) == name]
+        verdicts = judge.judge([row.item.utterance for row in rows], [row.reply for row in rows])
+        found |= {verdict.utterance_id: verdict for verdict in verdicts}
+    return [row._replace(judgement=found.get(row.item.utterance.id)) for row in answered]
+
+
+def warn(answered: Sequence[Answered], folder: Path) -> None:
+    """Say how many replies have no verdict, and why the first has none."""
+    missing = [row.judgement for row in answered if row.judgement and row.judgement.value is None]
+    if missing:
+        logging.getLogger(__name__).warning(
+            "%s: %d of %d replies are unscored (%s); the same command has them judged again",
+            folder, len(missing), len(answered), missing[0].reason,
+        )  # fmt: skip
+
+
+def scoring(chosen: settings.Evaluate, run: Run, judges: Mapping[str, Judge]) -> Scoring:
+    """How scores are made; each carries model, system prompt and the judges' names, which hold a hash of their rubrics."""
+    details = {"model": chosen.model, "system": chosen.system, "words": chosen.words, "draws": chosen.draws}
+    details |= {f"judge_{name}": judge.name for name, judge in judges.items()}
+
+    def score(suite: str, metric: str, group: str, value: float | None, n: int, **more: object) -> Score:
+        own = more.pop("details", None)
+        return run.score(suite, metric, group, value, n, details=details | (own if isinstance(own, dict) else {}), **more)
+
+    second = resolve({}, chosen.pedant, "pedant") if chosen.pedant else None
+    return Scoring(score, chosen.bootstrap, chosen.seed, second)
+
+
+def estimate(chosen: settings.Evaluate, suite: Suite, items: Sequence[Item]) -> dict[str, Cost]:
+    """Judge → what its verdicts would cost. Replies that are not there yet count as long as a reply can be."""
+    path = chosen.out / "replies.jsonl"
+    known = {reply.utterance_id: reply for reply in read_rows(path, Reply)} if path.exists() else {}
+    longest = "word " * chosen.max_new_tokens
+    found = {}
+    for name in suite.judges:
+        rows = [item for item in items if suite.judged_by(item) == name]
+        kind, endpoint = called(name, chosen)
+        judge = open_judge(kind, endpoint, chosen.out, chosen.draws, unasked=True)
+        if rows and isinstance(judge, ChatJudge):
+            said = [
+                known.get(row.utterance.id, Reply(utterance_id=row.utterance.id, run="", text=row.facts.get("said", longest)))
+                for row in rows
+            ]
+            found[f"{kind} ({name})" if name in ("chosen", "second") else kind] = judge.cost([row.utterance for row in rows], said)
+    return found
+
+
+def say(costs: Mapping[str, Cost], chosen: settings.Evaluate) -> None:
+    """Print the estimate, and whether the spend limit allows it."""
+    for name, cost in costs.items():
+        print(f"{name}: {cost.requests} verdicts to buy, {cost.kept} bought already, about {cost.tokens} tokens")
+    whole, limit = sum(cost.tokens for cost in costs.values()), chosen.endpoint.max_tokens_spent
+    enough = "within" if whole <= limit else "more than"
+    print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
+
+
+def conditions(chosen: settings.Evaluate, asked: Sequence[Asked]) -> dict[str, str | float]:
+    """What every score of this run was measured under; the judge's name tells its model, its rubric and the rubric's hash."""
+    judge = next((row.judgement.judge for row in asked if row.judgement), chosen.judge)
+    why: dict[str, str | float] = (
+        {"probabilities": "none: an endpoint gives text alone"} if chosen.model.startswith(settings.SERVED) else {}
+    )
+    return why | {"model": chosen.model, "system": chosen.system, "strength": chosen.strength, "judge": judge}

@@ -1,0 +1,78 @@
+"""`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from undertone import settings
+from undertone.evaluation.judges import open_judge
+from undertone.evaluation.suites import SUITES
+from undertone.evaluation.suites.base import Answered, Item, Source, Suite
+from undertone.lookup import resolve
+from undertone.recipes.answering import answers
+from undertone.recipes.judging import called, estimate, judged, needed, say, scoring, warn
+from undertone.recipes.opening import begin
+from undertone.recipes.rows import sample
+from undertone.records import Reply, Score
+from undertone.run import Journal, write_atomic, write_rows
+
+
+def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
+    """Writes items.jsonl, replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and no verdict is
+    bought twice. With `estimate_cost` nothing is asked: it prints what the judges would cost."""
+    suite: Suite = resolve(SUITES, chosen.suite, "suite")()
+    loaded = suite.load(source(chosen))
+    items = few(loaded.items, chosen)
+    if chosen.estimate_cost:
+        say(estimate(chosen, suite, items), chosen)
+        return []
+    run = begin(chosen, chosen.name)
+    journal = Journal(run.folder / "replies.jsonl")
+    bind(run.folder / "items.jsonl", items)
+    judges = {name: open_judge(*called(name, chosen), run.folder, chosen.draws) for name in needed(suite, items, chosen)}
+
+    known = {reply.utterance_id for reply in journal.rows(Reply)}
+    missing = [item for item in items if item.utterance.id not in known]
+    journal.append(canned(run.name, item) for item in missing if "said" in item.facts)
+    if asked := [item for item in missing if "said" not in item.facts]:
+        answers(chosen, suite, loaded, asked, run, journal)
+
+    replies = {reply.utterance_id: reply for reply in journal.rows(Reply)}
+    if not replies:
+        raise ValueError(f"{chosen.data}: no clip can be heard, rejected.jsonl in {run.folder} says why; --words plain types the words")
+    answered = judged(suite, judges, [Answered(item, replies[item.utterance.id]) for item in items if item.utterance.id in replies])
+    write_rows(run.folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
+    scores = list(suite.scores(answered, scoring(chosen, run, judges)))
+    write_rows(run.folder / "scores.jsonl", scores)
+    warn(answered, run.folder)
+    return scores
+
+
+def source(chosen: settings.Evaluate) -> Source:
+    """Where the suite reads, and what some suites want to know."""
+    return Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
+
+
+def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
+    """At most `limit` items of each suite, whole pairs."""
+    if not chosen.limit:
+        return list(items)
+    kept: set[str] = set()
+    for name in dict.fromkeys(item.suite for item in items):
+        some = [item.utterance for item in items if item.suite == name]
+        kept |= {row.id for row in sample(some, chosen.limit, chosen.seed)}
+    return [item for item in items if item.utterance.id in kept]
+
+
+def bind(path: Path, items: Sequence[Item]) -> None:
+    """Write what is asked; ValueError where this run began with other items."""
+    facts = [{"suite": item.suite, "facts": dict(item.facts)} | item.utterance.model_dump(mode="json") for item in items]
+    text = "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in facts)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise ValueError(f"{path}: the suite holds other items than when this run began; choose another --out")
+    write_atomic(path, text)
+
+
+def canned(run: str, item: Item) -> Reply:
+    """A reply that the suite itself gives."""
+    return Reply(utterance_id=item.utterance.id, run=run, text=item.facts["said"])
