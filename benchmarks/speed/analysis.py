@@ -1,4 +1,4 @@
-"""All six analyses: ours against stock loops, one clip at a time with `output_hidden_states=True`, and scikit-learn fits.
+"""All six analyses: ours against stock loops, one clip at a time with `output_hidden_states=True` or nnsight, and scikit-learn fits.
 
     undertone synthesize && python benchmarks/speed/analysis.py --clips 1000
 
@@ -7,6 +7,7 @@ number is kept. The peer is written as a careful user would: no gradients, no pa
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -20,8 +21,11 @@ from undertone import settings
 from undertone.models.base import Prompt, SpeechLM
 from undertone.records import Utterance
 
-FOLDS, PAIRS, BATCH = 5, 64, 64
+FOLDS, PAIRS = 5, 64
 """The recipe's defaults."""
+
+PEERS = {"stock": "output_hidden_states loop", "nnsight": "nnsight 0.8.1", "plain": "engine plain"}
+"""What a row calls each peer."""
 
 FITTED, COMPUTED = 5e-3, 1e-3
 """How far a curve may be from the peer's. Both sides' probes stop before the optimum, so of theirs one clip more is allowed."""
@@ -44,11 +48,11 @@ def opened(data: Path, clips: int) -> Opened:
     chosen = sample([row for row in corridor.data.utterances if row.split == "train"], clips, seed=0)
     if len(chosen) < clips - 1:
         raise ValueError(f"{data}: {len(chosen)} training clips, {clips} asked for: lower --clips, or make more with undertone synthesize")
-    able = corridor.listen(chosen, BATCH)
+    able = corridor.listen(chosen, batch=32)
     return Opened(corridor.model, able, lambda row: Prompt(audio=corridor.heard[row.id]))
 
 
-def ours(data: Path, clips: int, engine: str = "packed") -> Callable[[], Curves]:
+def ours(data: Path, clips: int, batch: int, engine: str = "packed") -> Callable[[], Curves]:
     """What `undertone analyze` runs, but for the intervals."""
     from undertone.analysis import ANALYSES
     from undertone.analysis.activations import collect
@@ -59,18 +63,24 @@ def ours(data: Path, clips: int, engine: str = "packed") -> Callable[[], Curves]
     packed = engine == "packed"
 
     def run() -> Curves:
-        spoken = collect(model, [heard(row) for row in chosen], [row.content_reply for row in chosen], BATCH, packed=packed)
-        written = collect(model, [Prompt(text=row.text) for row in chosen], None, BATCH, packed=packed, lens=False)
-        material = Material(model, chosen, heard, spoken, written, FOLDS, PAIRS, BATCH, Bootstrap(0, 0), packed)
+        spoken = collect(model, [heard(row) for row in chosen], [row.content_reply for row in chosen], batch, packed=packed)
+        written = collect(model, [Prompt(text=row.text) for row in chosen], None, batch, packed=packed, lens=False)
+        material = Material(model, chosen, heard, spoken, written, FOLDS, PAIRS, batch, Bootstrap(0, 0), packed)
         found = [row for name in ANALYSES for row in resolve(ANALYSES, name, "analysis")(material)]
         return {(row.analysis, row.attribute, row.layer): row.value for row in found}
 
     return run
 
 
-def peer(data: Path, clips: int) -> Callable[[], Curves]:
-    """`stock`, on the same clips."""
-    return partial(stock, *opened(data, clips), folds=FOLDS, pairs=PAIRS)
+def peer(data: Path, clips: int, nnsight: str = "") -> Callable[[], Curves]:
+    """`stock`, on the same clips; by nnsight, where its folder is given."""
+    both = opened(data, clips)
+    if not nnsight:
+        return partial(stock, *both, folds=FOLDS, pairs=PAIRS)
+    sys.path.append(nnsight)
+    from nnsight_analysis import looking
+
+    return partial(stock, *both, folds=FOLDS, pairs=PAIRS, looking=looking(both.model))
 
 
 def differences(found: Compared, clips: int) -> dict[str, float]:
@@ -92,9 +102,16 @@ def _checked(one: Curves, other: Curves, clips: int) -> Iterator[tuple[str, floa
         yield f"difference_{analysis}", difference
 
 
-def details(clips: int, found: Compared) -> Mapping[str, Any]:
+def details(clips: int, batch: int, found: Compared) -> Mapping[str, Any]:
     """What the rows say besides times and memory."""
-    shape = {"clips": clips, "folds": FOLDS, "pairs_per_category": PAIRS, "dtype": "float32", "tower": "cached on both sides"}
+    shape = {
+        "clips": clips,
+        "batch": batch,
+        "folds": FOLDS,
+        "pairs_per_category": PAIRS,
+        "dtype": "float32",
+        "tower": "cached on both sides",
+    }
     return {**shape, **differences(found, clips)}
 
 
@@ -104,20 +121,30 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, nargs="+", default=[1000], help="clips analysed; several numbers: rows for each (1000)")
     parser.add_argument("--data", type=Path, default=Path("data/grammar"), help="what undertone synthesize wrote (data/grammar)")
     parser.add_argument("--pairs", type=int, default=5, help="counted rounds of both sides in turn (5)")
+    parser.add_argument("--batch", type=int, default=64, help="clips per forward pass of ours (64, the recipe's)")
     parser.add_argument("--warm", type=int, default=1, help="rounds before, that do not count (1)")
     parser.add_argument("--threads", type=int, default=0, help="threads of each side, 0: all (0)")
-    parser.add_argument("--peer", choices=["stock", "plain"], default="stock", help="stock loops, or our own --engine plain (stock)")
+    parser.add_argument("--peer", choices=list(PEERS), default="stock", help="plain: our own --engine plain (stock)")
+    parser.add_argument("--nnsight", default="", help="folder that nnsight was installed into, see nnsight_analysis.py")
     parser.add_argument("--dry", action="store_true", help="print the rows and keep none")
     return parser.parse_args()
+
+
+def side(given: argparse.Namespace, clips: int) -> Callable[[], Callable[[], Curves]]:
+    """The peer that is asked for."""
+    if given.peer == "plain":
+        return partial(ours, given.data, clips, given.batch, "plain")
+    if given.peer == "nnsight" and not given.nnsight:
+        raise ValueError("--nnsight: name the folder that nnsight was installed into, see nnsight_analysis.py")
+    return partial(peer, given.data, clips, given.nnsight if given.peer == "nnsight" else "")
 
 
 if __name__ == "__main__":
     given = asked()
     for number in given.clips:
-        other = partial(peer, given.data, number) if given.peer == "stock" else partial(ours, given.data, number, "plain")
-        found = in_turn(partial(ours, given.data, number), other, given.pairs, given.threads, given.warm)
-        name = "output_hidden_states loop" if given.peer == "stock" else "engine plain"
-        made = rows("analysis", name, f"{number} clips", found, details(number, found))
+        our_side = partial(ours, given.data, number, given.batch)
+        found = in_turn(our_side, side(given, number), given.pairs, given.threads, given.warm)
+        made = rows("analysis", PEERS[given.peer], f"{number} clips", found, details(number, given.batch, found))
         if given.dry:
             print(*made, sep="\n")
         else:

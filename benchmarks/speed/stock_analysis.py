@@ -32,6 +32,14 @@ class Pass(NamedTuple):
     logits: Tensor
 
 
+class Looking(NamedTuple):
+    """How a peer looks into the model: a clip's whole pass, and the last position's logits with `new` states put `where` they belong at
+    the input (place 0) or behind layer `place` − 1, of (model, batch, place, where, new)."""
+
+    whole: Callable[[SpeechLM, Batch], Pass]
+    patched: Callable[[SpeechLM, Batch, int, Tensor, Tensor], Tensor]
+
+
 class States(NamedTuple):
     """(layer, clip, width) pooled states and (layer, clip) agreement of the logit lens."""
 
@@ -39,15 +47,23 @@ class States(NamedTuple):
     lens: Tensor
 
 
-def stock(model: SpeechLM, rows: Sequence[Utterance], heard: Callable[[Utterance], Prompt], folds: int, pairs: int) -> Curves:
-    """Every curve of the six analyses."""
+def stock(
+    model: SpeechLM,
+    rows: Sequence[Utterance],
+    heard: Callable[[Utterance], Prompt],
+    folds: int,
+    pairs: int,
+    looking: Looking | None = None,
+) -> Curves:
+    """Every curve of the six analyses; by forward hooks, or as a peer is `looking`."""
+    looking = looking or Looking(whole, patched)
     warnings.filterwarnings("ignore")
     names = ["projector.0", *(f"language_model.{i}" for i in range(model.layers))]
     with torch.inference_mode():
-        spoken = pooled(model, [(heard(row), row.content_reply) for row in rows])
-        written = pooled(model, [(Prompt(text=row.text), None) for row in rows])
+        spoken = pooled(model, [(heard(row), row.content_reply) for row in rows], looking)
+        written = pooled(model, [(Prompt(text=row.text), None) for row in rows], looking)
         found = [*probed(spoken, written, rows, folds), *similar(spoken, rows), ("logit-lens", "", spoken.lens.mean(1))]
-        found += shifts(model, rows, heard, pairs)
+        found += shifts(model, rows, heard, pairs, looking)
     return {(name, of, layer): float(value) for name, of, curve in found for layer, value in zip(names, curve, strict=True)}
 
 
@@ -73,13 +89,13 @@ def whole(model: SpeechLM, batch: Batch) -> Pass:
     return Pass(torch.cat([*out.hidden_states[:-1], last[0]]), out.logits[0])
 
 
-def pooled(model: SpeechLM, asked: Sequence[tuple[Prompt, str | None]]) -> States:
+def pooled(model: SpeechLM, asked: Sequence[tuple[Prompt, str | None]], looking: Looking) -> States:
     """Clip by clip; only means and agreements are kept."""
     norm: Any = model.text_model.norm
     means, agreements = [], []
     for prompt, reply in asked:
         batch = model.encode([prompt], None if reply is None else [reply])
-        states, logits = whole(model, batch)
+        states, logits = looking.whole(model, batch)
         audio, labels = model.audio_mask(batch)[0], batch.labels[0]
         means.append(states[:, audio if bool(audio.any()) else labels == IGNORED].mean(1))
         writing = [len(labels) - 1] if reply is None else (labels[1:] != IGNORED).nonzero()[:, 0].tolist()
@@ -128,41 +144,46 @@ def similar(spoken: States, rows: Sequence[Utterance]) -> Iterator[Curve]:
             yield name, attribute, [nn.functional.cosine_similarity(x[left], x[right]).mean() for x in centred]
 
 
-def shifts(model: SpeechLM, rows: Sequence[Utterance], heard: Callable[[Utterance], Prompt], pairs: int) -> Iterator[Curve]:
+def shifts(
+    model: SpeechLM, rows: Sequence[Utterance], heard: Callable[[Utterance], Prompt], pairs: int, looking: Looking
+) -> Iterator[Curve]:
     """Patching, one pair and one layer at a time."""
     for category, some in minimal_pairs(rows).items():
         turns = [(rows[i], rows[j]) if n % 2 else (rows[j], rows[i]) for n, (i, j) in enumerate(some)]
         turns = [(giver, receiver) for giver, receiver in turns if giver.reply != receiver.reply][:pairs]
         if turns:
-            moved = [shift(model, heard(giver), heard(receiver), giver.reply or "", receiver.reply or "") for giver, receiver in turns]
+            moved = [shift(model, [heard(row) for row in turn], [row.reply or "" for row in turn], looking) for turn in turns]
             mean = np.mean(moved, axis=0)
             yield "patching", category, mean[:-1]
             yield "patching-full", category, [mean[-1]] * (model.layers + 1)
 
 
-def shift(model: SpeechLM, giver: Prompt, receiver: Prompt, giver_reply: str, receiver_reply: str) -> list[float]:
-    """Of one pair, patched at the input and behind every layer, and the whole distance."""
+def shift(model: SpeechLM, prompts: Sequence[Prompt], replies: Sequence[str], looking: Looking) -> list[float]:
+    """Of one pair, giver and receiver, patched at the input and behind every layer, and the whole distance."""
     end = model.tokenizer.eos_token_id
-    one, two = ([*model.tokenizer.encode(reply, add_special_tokens=False), end] for reply in (giver_reply, receiver_reply))
+    one, two = ([*model.tokenizer.encode(reply, add_special_tokens=False), end] for reply in replies)
     shared = [a for a, _ in takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))]
     a, b = one[len(shared)], two[len(shared)]
 
     def preference(logits: Tensor) -> float:
-        scores = logits[-1].log_softmax(-1)
+        scores = logits.log_softmax(-1)
         return float(scores[a] - scores[b])
 
-    giving, receiving = (model.encode([prompt], [shared], close=False) for prompt in (giver, receiver))
-    given = whole(model, giving)
-    states = given.states[:, model.audio_mask(giving)[0]]
+    giving, receiving = (model.encode([prompt], [shared], close=False) for prompt in prompts)
+    given = looking.whole(model, giving)
     where = model.audio_mask(receiving)[0]
-    before = preference(run(model, receiving).logits[0])
+    before = preference(run(model, receiving).logits[0, -1])
     moved = []
-    for place, source in enumerate(states):
-        size = int(where.sum())
-        new = nn.functional.interpolate(source.T[None], size=size, mode="linear", align_corners=True)[0].T
-        with replaced(layers_of(model), place, where, new):
-            moved.append(preference(run(model, receiving).logits[0]) - before)
-    return [*moved, preference(given.logits) - before]
+    for place, source in enumerate(given.states[:, model.audio_mask(giving)[0]]):
+        new = nn.functional.interpolate(source.T[None], size=int(where.sum()), mode="linear", align_corners=True)[0].T
+        moved.append(preference(looking.patched(model, receiving, place, where, new)) - before)
+    return [*moved, preference(given.logits[-1]) - before]
+
+
+def patched(model: SpeechLM, batch: Batch, place: int, where: Tensor, new: Tensor) -> Tensor:
+    """By a forward hook, in a whole pass."""
+    with replaced(layers_of(model), place, where, new):
+        return run(model, batch).logits[0, -1]
 
 
 @contextmanager

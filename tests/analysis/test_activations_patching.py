@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from undertone.analysis.activations import collect
+from undertone.analysis import ANALYSES
+from undertone.analysis.activations import Pooled, collect
+from undertone.analysis.curves import Bootstrap, Material
 from undertone.analysis.patching import Contrast, patch
-from undertone.models.base import Prompt
+from undertone.lookup import resolve
+from undertone.models.base import LayerRef, Prompt
 from undertone.models.passes import decoder
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.records import Utterance
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,24 @@ def test_no_layer_keeps_its_states_longer_than_the_next_one_needs_them(model: Qw
         handle.remove()
     assert len(alive) == 3 * model.layers
     assert max(alive) <= 2
+
+
+def test_one_pass_serves_every_analysis_but_patching() -> None:
+    """They get no model and no clips, only what the pass left."""
+    rows = [
+        Utterance(
+            id=f"{text}-{age}-{who}", text=f"words {text}", file_name="x.flac", seconds=1, attributes={"age": age}, speaker=f"{age}-{who}",
+            source="t", split="train", category="age", pair=f"{text}-{who}", topic=f"topic {text % 2}", intent=f"intent {text}",
+        )
+        for text in range(4)
+        for who in range(3)
+        for age in ("child", "adult")
+    ]  # fmt: skip
+    states = torch.randn(2, len(rows), 8, generator=torch.Generator().manual_seed(0))
+    left = Pooled((LayerRef("projector", 0), LayerRef("language_model", 0)), states, torch.rand(2, len(rows)))
+    material = Material(None, rows, None, left, left, 3, 0, 8, Bootstrap(0, 0))  # type: ignore[arg-type]
+    for name in ANALYSES.keys() - {"patching"}:
+        assert list(resolve(ANALYSES, name, "analysis")(material)), name
 
 
 @torch.inference_mode()
