@@ -23,6 +23,16 @@ def tone(hertz: float = 220.0, seconds: float = 0.5, rate: int = RATE, level: fl
     return (level * np.asarray(buzz) / 2).astype(np.float32)
 
 
+def age_pairs(make: Callable[..., Utterance], count: int) -> list[Utterance]:
+    """So many pairs about age of the test split, the adult first, with the replies that suit each."""
+    rows = []
+    for i in range(2 * count):
+        said, other = ("child", "adult") if i % 2 else ("adult", "child")
+        right = {"category": "age", "contrast": other, "reply": f"for the {said}", "contrast_reply": f"for the {other}"}
+        rows.append(make(i, split="test", attributes={"age": said}, text=f"words {i // 2}", pair=f"p{i // 2}", **right))
+    return rows
+
+
 @pytest.fixture
 def utterance() -> Callable[..., Utterance]:
     """Makes an utterance; keyword arguments change its fields."""

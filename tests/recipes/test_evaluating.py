@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import RATE, tone
+from conftest import RATE, age_pairs, tone
 from server import KEY, Server
 
 from undertone.audio import write_flac
@@ -27,12 +27,9 @@ PAIRS = 5
 def data(tmp_path: Path, utterance: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of five pairs about age in the test split; and the key to the judge."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    rows = []
-    for i in range(2 * PAIRS):
-        said, other = ("child", "adult") if i % 2 else ("adult", "child")
-        right = {"category": "age", "contrast": other, "reply": f"for the {said}", "contrast_reply": f"for the {other}"}
-        rows.append(utterance(i, split="test", attributes={"age": said}, text=f"words {i // 2}", pair=f"p{i // 2}", **right))
-        write_flac(tmp_path / "data" / rows[-1].file_name, tone(120 + 10 * i, 0.3), RATE)
+    rows = age_pairs(utterance, PAIRS)
+    for i, row in enumerate(rows):
+        write_flac(tmp_path / "data" / row.file_name, tone(120 + 10 * i, 0.3), RATE)
     write_folder(tmp_path / "data", rows)
     return tmp_path / "data"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, tone
+from conftest import RATE, age_pairs, tone
 from server import KEY, TOKENS, Server
 from test_evaluating import die_behind
 
@@ -28,11 +28,7 @@ LOWEST, STEP = 120, 20
 def data(tmp_path: Path, utterance: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Five pairs about age and one attribute-free query in the test split, each at a pitch of its own; and the key to the server."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    rows = []
-    for i in range(2 * PAIRS):
-        said, other = ("child", "adult") if i % 2 else ("adult", "child")
-        right = {"category": "age", "contrast": other, "reply": f"for the {said}", "contrast_reply": f"for the {other}"}
-        rows.append(utterance(i, split="test", attributes={"age": said}, text=f"words {i // 2}", pair=f"p{i // 2}", **right))
+    rows = age_pairs(utterance, PAIRS)
     rows.append(utterance(2 * PAIRS, split="test", suite="content", reply="for the adult"))
     for i, row in enumerate(rows):
         write_flac(tmp_path / "data" / row.file_name, tone(LOWEST + STEP * i, 0.3), RATE)

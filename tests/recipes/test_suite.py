@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RATE, tone
+from conftest import RATE, age_pairs, tone
 from server import KEY, TOKENS, Server, answer
 
 from undertone.audio import write_flac
@@ -26,13 +26,8 @@ PAIRS = 4
 def data(tmp_path: Path, utterance: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of four pairs about age, with the replies that suit, that do not, and that anybody would give; and the key."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    rows = []
-    for i in range(2 * PAIRS):
-        said, other = ("child", "adult") if i % 2 else ("adult", "child")
-        right = {"reply": f"for the {said}", "contrast_reply": f"for the {other}", "content_reply": "for the adult"}
-        own: dict[str, Any] = {"category": "age", "contrast": other, "text": f"words {i // 2}", "pair": f"p{i // 2}"}
-        rows.append(utterance(i, split="test", attributes={"age": said}, **own, **right))
-    write_folder(tmp_path / "data", rows)
+    rows = age_pairs(utterance, PAIRS)
+    write_folder(tmp_path / "data", [row.model_copy(update={"content_reply": "for the adult"}) for row in rows])
     return tmp_path / "data"
 
 

@@ -4,7 +4,7 @@ A layer is called again with what its own decoder gave it (rotary embeddings, ma
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -64,9 +64,8 @@ def watching(model: SpeechLM, each: Callable[[int, Tensor], None], layers: int |
     handles = [block.register_forward_hook(behind(number)) for number, block in enumerate(blocks, start=1)]
     handles.append(decoder(model)[0].register_forward_pre_hook(first, with_kwargs=True))
     try:
-        yield
-    except _Enough:
-        pass
+        with suppress(_Enough):  # how a pass ends early: the hook above raises it, and nobody else
+            yield
     finally:
         for handle in handles:
             handle.remove()

@@ -25,8 +25,8 @@ from typing import Any
 
 import soundfile
 import torch
-from names import fitting
 from served import serve
+from shared import fitting, messages
 
 NAME, AUDIO = "thinker", "<|AUDIO|>"
 
@@ -122,14 +122,7 @@ def timed(steps: int, warmup: float, noted: dict[str, Any]) -> type:
 
 def write_rows(folder: Path) -> Path:
     """The lesson's clips as LLaMA-Factory reads them; the folder they lie in."""
-    clips = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
-    rows = [
-        {
-            "messages": [{"role": "user", "content": "<audio>"}, {"role": "assistant", "content": clip["reply"]}],
-            "audios": [str(folder / "clips" / clip["file_name"])],
-        }
-        for clip in clips
-    ]
+    rows = messages(folder)
     tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
     about = {"file_name": "rows.json", "formatting": "sharegpt", "columns": {"messages": "messages", "audios": "audios"}, "tags": tags}
     home = folder / "llama_factory"

@@ -21,8 +21,8 @@ from typing import Any
 
 import soundfile
 import torch
-from names import fitting
 from served import serve
+from shared import fitting, messages
 from swift.arguments import SftArguments
 from swift.model import Model, ModelGroup, ModelLoader, ModelMeta, register_model
 from swift.pipelines.train.sft import SwiftSft
@@ -113,14 +113,7 @@ def scale(step: int, steps: int, warmup: float) -> float:
 
 def write_rows(folder: Path) -> Path:
     """The lesson's clips as ms-swift reads them."""
-    clips = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
-    rows = [
-        {
-            "messages": [{"role": "user", "content": "<audio>"}, {"role": "assistant", "content": clip["reply"]}],
-            "audios": [str(folder / "clips" / clip["file_name"])],
-        }
-        for clip in clips
-    ]
+    rows = messages(folder)
     path = folder / "swift.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

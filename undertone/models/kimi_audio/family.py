@@ -234,15 +234,17 @@ def _speech_tokenizer(checkpoint: str | Path, asked: str) -> tuple[str | Path, s
         return asked, ""
     if weights.found_file(checkpoint, "config.json", SPEECH_TOKENIZER):
         return checkpoint, SPEECH_TOKENIZER
-    try:
-        if weights.found_file(SPEECH_TOKENIZER_NAME, "config.json"):
-            return SPEECH_TOKENIZER_NAME, ""
-    except OSError:
-        pass
-    raise OSError(
+    missing = OSError(
         f"model {checkpoint}: no speech tokenizer in its folder {SPEECH_TOKENIZER}, and {SPEECH_TOKENIZER_NAME} cannot be reached; "
         f"download that repository to {checkpoint}/{SPEECH_TOKENIZER}"
     )
+    try:
+        there = weights.found_file(SPEECH_TOKENIZER_NAME, "config.json")
+    except OSError as error:
+        raise missing from error
+    if there is None:
+        raise missing
+    return SPEECH_TOKENIZER_NAME, ""
 
 
 def tiny_ranks() -> dict[bytes, int]:

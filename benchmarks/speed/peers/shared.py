@@ -1,7 +1,8 @@
-"""The lesson's adapter in an environment of another Transformers: the paths of the decoder's layers move from release to release."""
+"""The lesson in a peer's environment: its clips as messages, and its adapter where another Transformers has the decoder's layers."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 
 def fitting(folder: Path) -> Path:
@@ -21,3 +22,15 @@ def fitting(folder: Path) -> Path:
     (made / "adapter_config.json").write_text(json.dumps(config))
     save_file({name.replace("model.language_model.", here): value for name, value in weights.items()}, made / "adapter_model.safetensors")
     return made
+
+
+def messages(folder: Path) -> list[dict[str, Any]]:
+    """The lesson's clips as ms-swift and LLaMA-Factory read them: `messages` and `audios`."""
+    clips = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
+    return [
+        {
+            "messages": [{"role": "user", "content": "<audio>"}, {"role": "assistant", "content": clip["reply"]}],
+            "audios": [str(folder / "clips" / clip["file_name"])],
+        }
+        for clip in clips
+    ]
