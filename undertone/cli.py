@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[type[settings.Settings], str]] = {
     "recognize": (settings.Recognize, "undertone.recipes.recognize:recognize"),
     "ask": (settings.Ask, "undertone.recipes.ask:ask"),
     "export": (settings.Export, "undertone.recipes.export:export"),
+    "study": (settings.Study, "undertone.recipes.study:study"),
     "report": (settings.Report, "undertone.recipes.report:report"),
     "demo": (settings.Demo, "undertone.recipes.demo:demo"),
 }

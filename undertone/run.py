@@ -81,6 +81,8 @@ IMMATERIAL = frozenset(
         "max_tokens_spent",
         "base_url",
         "key_variable",
+        "arms",  # of a study: each arm and seed has a folder of its own
+        "seeds",
     }
 )
 """Settings that change how the work is done, not what comes of it: a run may go on with others."""

@@ -76,7 +76,7 @@ def exact_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: 
     """Share of replies that are the right one to the letter, case, punctuation and white space aside."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply is not None]):
         said = [row for row in members if not row.unanswered]
-        estimate = clustered_mean([_right(row) for row in said], _clusters(said), resamples, seed, RATE)
+        estimate = clustered_mean([exactly_right(row) for row in said], _clusters(said), resamples, seed, RATE)
         yield _row(score, suite, "exact", group, estimate, unscored=len(members) - len(said))
 
 
@@ -102,12 +102,12 @@ def bert_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, seed: i
 
 def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore, resamples: int, seed: int) -> Iterator[Score]:
     """How much rarer the right reply became, utterance by utterance, per suite: paired, so noise that both runs share cancels."""
-    known = {row.utterance.id: _right(row) for row in before}
+    known = {row.utterance.id: exactly_right(row) for row in before}
     for suite, group, members in _cells(
         [row for row in after if row.utterance.id in known and not row.unanswered and row.utterance.reply is not None]
     ):
         if group == "all":
-            drops = [known[row.utterance.id] - _right(row) for row in members]
+            drops = [known[row.utterance.id] - exactly_right(row) for row in members]
             yield _row(score, suite, "exact_drop", group, clustered_mean(drops, _clusters(members), resamples, seed, SIGNED))
 
 
@@ -115,7 +115,8 @@ def _clusters(rows: Sequence[Asked]) -> list[str]:
     return [row.utterance.cluster for row in rows]
 
 
-def _right(row: Asked) -> int:
+def exactly_right(row: Asked) -> int:
+    """1 where the reply is the right one to the letter, case, punctuation and white space aside."""
     return int(normalise(row.reply.text) == normalise(row.utterance.reply or ""))
 
 

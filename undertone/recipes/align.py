@@ -8,9 +8,9 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.models.digest import module_digest
-from undertone.progress import bar
+from undertone.progress import bar, tensorboard
 from undertone.recipes.adapters import remember
-from undertone.recipes.finetune import schedule, tensorboard
+from undertone.recipes.finetune import schedule
 from undertone.recipes.opening import begin, kept_in, read_data
 from undertone.recipes.pupils import asked, class_room, open_pupil
 from undertone.run import Journal, write_rows

@@ -1,25 +1,28 @@
 """`undertone finetune`: PE-FT (METHOD A.3) and its baselines.
 
 LoRA in the selected language-model layers; everything else frozen; loss = SFT on the reply that suits the voice + λ · ADCH at the
-output of the last adapted layer; a share of attribute-free queries is replayed; a dev split picks the checkpoint; heads are dropped.
+output of the last adapted layer, and DPO against the contrast's reply where that is asked for; a share of attribute-free queries is
+replayed; a dev split picks the checkpoint; heads are dropped.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
-from undertone.progress import bar
+from undertone.models.base import Prompt
+from undertone.progress import bar, tensorboard
 from undertone.recipes.adapters import located
-from undertone.recipes.opening import begin, open_corridor
+from undertone.recipes.opening import Corridor, begin, open_corridor
 from undertone.recipes.rows import named, with_dev
 from undertone.records import CONTENT, Utterance
-from undertone.run import naming, write_rows
+from undertone.run import Journal, write_rows
 from undertone.training.batches import Mixture
 from undertone.training.loop import Encoder, Schedule, train, validate
 from undertone.training.lora import MadeWith, adapt, choose_layers, save_adapter
-from undertone.training.objectives import PeFt
+from undertone.training.objectives import Objective, PeFt
+from undertone.training.preference import PairEncoder, PreferencePeFt, has_pair, margins
 from undertone.training.ranks import ranks
 from undertone.training.recompute import recompute
 
@@ -42,15 +45,18 @@ def finetune(chosen: settings.Finetune) -> Path:
         if not rows[split]:
             raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
 
+    system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
+    before = preferred_so_far(chosen, corridor, rows["train"] + rows["dev"] + rows["test"], system, run.folder)
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
     if chosen.recompute:
         recompute(corridor.model)
     head = layers[-1] if chosen.adch.layer is None else choose_layers(str(chosen.adch.layer), corridor.model)[0]
     width = corridor.heard[rows["dev"][0].id].shape[-1]
-    objective = PeFt(corridor.model, adapted, head, chosen.adch.weight, width)
-    system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
-    encode = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed" and corridor.model.packs)
+    parts = (corridor.model, adapted, head, chosen.adch.weight, width)
+    objective: Objective = PreferencePeFt(*parts, share=chosen.dpo.weight, beta=chosen.dpo.beta) if before else PeFt(*parts)
+    alone = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed" and corridor.model.packs)
+    encode = PairEncoder(alone, before) if before else alone
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))
@@ -66,7 +72,7 @@ def finetune(chosen: settings.Finetune) -> Path:
         run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
         run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details),
     ]
-    if objective.adch is not None:
+    if chosen.adch.weight:
         for split in ("dev", "test"):
             if paired := encode.sizes(rows[split]).clips:
                 reached = validate(objective, rows[split], encode, plan.part(together.num_processes))
@@ -74,6 +80,25 @@ def finetune(chosen: settings.Finetune) -> Path:
     if together.is_main_process:
         write_rows(run.folder / "scores.jsonl", scores)
     return adapter
+
+
+def preferred_so_far(
+    chosen: settings.Finetune, corridor: Corridor, rows: Sequence[Utterance], system: str, folder: Path
+) -> Mapping[str, float]:
+    """For DPO, how much the model as it is prefers the right reply to the contrast's, clip by clip; nothing where no DPO is asked for."""
+    if not chosen.dpo.weight:
+        return {}
+    if not any(map(has_pair, rows)):
+        raise ValueError(f"dpo.weight: {chosen.data} has no clip with a right reply and the contrast's (contrast_reply); set it to 0")
+    with ranks(corridor.model.device).main_process_first():
+        return margins(
+            corridor.model,
+            rows,
+            lambda row: Prompt(audio=corridor.heard[row.id], system=system),
+            chosen.batch,
+            Journal(folder / "reference.jsonl"),
+            bar("preferring"),
+        )
 
 
 def unseen(utterances: Sequence[Utterance], seed: int, most: int = 500) -> list[Utterance]:
@@ -94,18 +119,3 @@ def schedule(chosen: settings.Finetune | settings.Align, clips: int) -> Schedule
         chosen.clip,
         chosen.check_every,
     )
-
-
-def tensorboard(folder: Path) -> Callable[[Mapping[str, float], int], None]:
-    """A logger of scalars for TensorBoard."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(folder)  # type: ignore[no-untyped-call]
-
-    def log(values: Mapping[str, float], step: int) -> None:
-        with naming(folder):
-            for name, value in values.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-            writer.flush()  # type: ignore[no-untyped-call]
-
-    return log

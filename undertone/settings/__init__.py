@@ -8,6 +8,7 @@ from undertone.settings.recipes import (
     Analyze,
     Ask,
     Demo,
+    Dpo,
     Evaluate,
     Export,
     Finetune,
@@ -17,20 +18,24 @@ from undertone.settings.recipes import (
     Synthesize,
     Training,
 )
+from undertone.settings.study import Arm, Grid, Study, read_grid
 
 __all__ = [
     "SERVED",
     "Adch",
     "Align",
     "Analyze",
+    "Arm",
     "Ask",
     "BadSetting",
     "Condition",
     "Demo",
+    "Dpo",
     "Endpoint",
     "Evaluate",
     "Export",
     "Finetune",
+    "Grid",
     "Lora",
     "Model",
     "Objectives",
@@ -40,6 +45,7 @@ __all__ = [
     "S",
     "Server",
     "Settings",
+    "Study",
     "Synthesize",
     "Tasks",
     "Training",
@@ -48,5 +54,6 @@ __all__ = [
     "flags",
     "known",
     "read_config",
+    "read_grid",
     "to_toml",
 ]

@@ -202,6 +202,15 @@ class Adch(Settings):
     """language-model layer whose output it reads; empty: the last adapted one"""
 
 
+class Dpo(Settings):
+    """Preference tuning on the same pairs: the reply that suits the voice against the contrast's (Rafailov et al. 2023)."""
+
+    weight: float = Field(0.0, ge=0)
+    """of DPO in the loss, beside the replies and the head; 0: none"""
+    beta: float = Field(0.1, gt=0)
+    """how dear it is to move away from the model as it was"""
+
+
 class Finetune(Training):
     """PE-FT: LoRA in the paralinguistic and semantic layers, with the auxiliary head; and its baselines."""
 
@@ -215,6 +224,8 @@ class Finetune(Training):
     """the adapter"""
     adch: Adch = Adch()
     """the auxiliary head"""
+    dpo: Dpo = Dpo()
+    """preference tuning"""
     naming: str = ""
     """of data without replies, such as a published corpus: teach the model to name this attribute when it is asked for it"""
     learning_rate: float = Field(2e-3, gt=0)

@@ -187,7 +187,7 @@ def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: in
     mine = rows[together.process_index :: together.num_processes]
     sums = dict.fromkeys(objective.parts, 0.0)
     for i in range(0, len(mine), part):
-        for name, value in objective(*encode(mine[i : i + part]), Sizes(1, 1))._asdict().items():
+        for name, value in objective(*encode(mine[i : i + part]), Sizes(1, 1, 1))._asdict().items():
             sums[name] += value.item()
     objective.learner.train()
     return objective.report(_added_up(sums, together), encode.sizes(rows))

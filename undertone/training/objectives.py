@@ -1,7 +1,8 @@
 """loss = SFT + λ · (CE_category + CE_attribute), METHOD A.3, as one module that Accelerate can wrap."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -11,10 +12,12 @@ from undertone.training.heads import Adch, Targets, mean_over
 
 
 class Sizes(NamedTuple):
-    """What sums are divided by: labelled tokens and clips with a category in the whole batch, over all parts and processes."""
+    """What sums are divided by, in the whole batch, over all parts and processes: labelled tokens, clips with a category, and clips with
+    both a right reply and the contrast's."""
 
     tokens: int
     clips: int
+    pairs: int = 0
 
 
 class Objective(nn.Module, ABC):
@@ -47,7 +50,7 @@ class Losses(NamedTuple):
 class PeFt(Objective):
     """The adapted model and, where λ > 0, the head at the output of `layer`."""
 
-    parts = Losses._fields
+    parts: ClassVar[tuple[str, ...]] = Losses._fields
 
     def __init__(self, model: SpeechLM, adapted: nn.Module, layer: LayerRef, weight: float, width: int) -> None:
         super().__init__()
@@ -72,22 +75,38 @@ class PeFt(Objective):
             result["attribute_accuracy"] = sums["attribute_right"] / sizes.clips
         return result
 
+    @property
+    def model(self) -> SpeechLM:
+        """What the adapted module is part of."""
+        return self._model[0]
+
     def forward(self, batch: Batch, truth: Targets, sizes: Sizes) -> Losses:
         """Losses of a part of a batch; over all parts and processes they add up to the batch's."""
-        model, tapped = self._model[0], []
+        with self.tapped() as states:
+            summed = self.model.summed_loss(batch)
+        return self.added_up(summed, states, batch, truth, sizes)
+
+    @contextmanager
+    def tapped(self) -> Iterator[list[Tensor]]:
+        """While open, a forward pass leaves the output of the head's layer in the list."""
+        states: list[Tensor] = []
 
         def tap(_: nn.Module, __: Any, output: Any) -> None:
-            tapped.append(output[0] if isinstance(output, tuple) else output)
+            states.append(output[0] if isinstance(output, tuple) else output)
 
         handle = self._block[0].register_forward_hook(tap)
         try:
-            sft = model.summed_loss(batch) / max(1, sizes.tokens)
+            yield states
         finally:
             handle.remove()
+
+    def added_up(self, summed: Tensor, states: Sequence[Tensor], batch: Batch, truth: Targets, sizes: Sizes) -> Losses:
+        """SFT from its `summed` token losses, and the head's losses from what was tapped."""
+        sft = summed / max(1, sizes.tokens)
         if self.adch is None:
             nothing = sft.new_zeros(())
             return Losses(sft, sft, nothing, nothing, nothing, nothing)
-        pooled = mean_over(tapped[0], model.audio_mask(batch), batch.packing)
+        pooled = mean_over(states[0], self.model.audio_mask(batch), batch.packing)
         sums = self.adch(pooled, Targets(truth.category.to(pooled.device), truth.value.to(pooled.device)))
         category, attribute = sums.category / max(1, sizes.clips), sums.attribute / max(1, sizes.clips)
         return Losses(sft + self.weight * (category + attribute), sft, category, attribute, sums.category_right, sums.attribute_right)

@@ -19,6 +19,10 @@ _NEEDED = ("text", "out")
 _STATE = "emotion"  # passes: nobody becomes another person by it
 
 
+class NotInstalled(ValueError):
+    """The command's program is not on this machine."""
+
+
 class Command(Synthesiser):
     """A program as synthesiser. `template` is its command line with {text} and {out}, and {speaker} or an attribute's name in braces
     where wanted; `renders` says what it makes audible; `words` what it calls a value ({"male": "rms", "female": "slt"}).
@@ -103,7 +107,7 @@ def _split(template: str) -> list[str]:
         if hole not in holes:
             raise ValueError(f"command {template!r}: {{{hole}}} is missing")
     if shutil.which(arguments[0]) is None:
-        raise ValueError(f"command {template!r}: no program {arguments[0]!r} here; install it or give its full path")
+        raise NotInstalled(f"command {template!r}: no program {arguments[0]!r} here; install it or give its full path")
     return arguments
 
 

@@ -1,0 +1,110 @@
+"""The arms of a study with one seed: each one's settings, resolved and checked before anything is trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from undertone import settings
+from undertone.lookup import suggest
+from undertone.recipes.ground import SHARE, Ground
+from undertone.settings.study import Arm, Grid
+
+
+class Laid(NamedTuple):
+    """An arm with its settings; `twin` is an earlier arm that trains and asks the very same."""
+
+    name: str
+    train: settings.Finetune | settings.Align | None
+    ask: tuple[settings.Evaluate, ...]
+    hear: settings.Recognize | None
+    twin: str = ""
+
+
+def lay_out(chosen: settings.Study, grid: Grid, ground: Ground) -> dict[str, Laid]:
+    """Every arm that is asked for. One whose layers do not exist in this model is left out; ValueError names a setting that is unknown."""
+    wanted = chosen.arms or list(grid.arms)
+    if unknown := [name for name in wanted if name not in grid.arms]:
+        raise ValueError(f"arms: unknown {unknown[0]!r}{suggest(unknown[0], grid.arms)}; the grid has {', '.join(grid.arms)}")
+    laid: dict[str, Laid] = {}
+    alike: dict[str, str] = {}
+    for name in wanted:
+        if missing(grid.arms[name], ground.layers):
+            continue
+        one = lay(chosen, grid, name, ground)
+        first = alike.setdefault(_nameless(one), name)
+        laid[name] = one._replace(twin="" if first == name else first)
+    return laid
+
+
+def lay(chosen: settings.Study, grid: Grid, name: str, ground: Ground) -> Laid:
+    """One arm's settings."""
+    arm = grid.arms[name]
+    kind = settings.Finetune if grid.recipe == "finetune" else settings.Align
+    common = {"name": name, "seed": ground.seed}
+    own = {
+        "data": str(ground.data if arm.share == 1 else ground.folder / f"{SHARE}{arm.share}"),
+        "out": str(ground.folder / "train" / slug(name)),
+        **common,
+    }
+    table = merged(chosen.train, filled(arm.train, ground.layers), own)
+    train: settings.Finetune | settings.Align | None = settings.build(kind, table, f"arm {name!r}") if arm.trained else None  # type: ignore[assignment]
+    source = arm.of or (name if arm.trained else "")
+    model = answering(chosen, grid, ground.folder / "train" / slug(source) if source else None)
+    asked: list[settings.Evaluate] = []
+    for where, folder in ((ground.data, "eval"), (ground.other if arm.abroad else None, "other")):
+        if arm.asked and where is not None:
+            own = model | {"data": str(where), "out": str(ground.folder / folder / slug(name)), **common}
+            own |= {"suites": ["pa"]} if folder == "other" else {}
+            table = merged(chosen.ask, filled(arm.ask, ground.layers), own)
+            asked.append(settings.build(settings.Evaluate, table, f"arm {name!r}, ask"))
+    own = model | {"data": str(ground.data), "out": str(ground.folder / "recognize" / slug(name)), **common}
+    hear = settings.build(settings.Recognize, merged(chosen.hear, arm.hear, own), f"arm {name!r}, hear") if chosen.hear else None
+    return Laid(name, train, tuple(asked), hear)
+
+
+def answering(chosen: settings.Study, grid: Grid, trained: Path | None) -> dict[str, Any]:
+    """The settings that name the model of an arm, trained in the folder `trained`, or the model as it came."""
+    before = {"model": chosen.train["model"]} if "model" in chosen.train else {}
+    if trained is None:
+        return before
+    return before | {"adapter": str(trained / "adapter")} if grid.recipe == "finetune" else {"model": str(trained / "model")}
+
+
+def missing(arm: Arm, layers: Mapping[str, str | int]) -> bool:
+    """Whether the arm speaks of layers that this model does not have."""
+    return any(f"{{{name}}}" in str(arm.train) for name, value in layers.items() if value == "")
+
+
+def filled(table: Any, layers: Mapping[str, str | int]) -> Any:
+    """The table with layers in place of {voice}, {hand_over} …; a value that is nothing else keeps its type."""
+    if isinstance(table, Mapping):
+        return {name: filled(value, layers) for name, value in table.items()}
+    if not isinstance(table, str) or "{" not in table:
+        return table
+    whole = layers.get(table[1:-1])
+    try:
+        return whole if whole is not None and table == f"{{{table[1:-1]}}}" else table.format(**layers)
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f"{table!r}: unknown layers {error}; known: {', '.join(layers)}") from None
+
+
+def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables one over the other, nested ones too."""
+    result: dict[str, Any] = {}
+    for table in tables:
+        for name, value in table.items():
+            inside = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+            result[name] = merged(result[name], value) if inside else value
+    return result
+
+
+def slug(name: str) -> str:
+    """The arm's name as a folder."""
+    return "".join(letter if letter.isalnum() or letter in "-.@" else "-" for letter in name)
+
+
+def _nameless(one: Laid) -> str:
+    """What makes two arms the same, whatever they are called; whose model a trained arm asks is said by its training."""
+    hidden = {"name", "out"} | ({"adapter", "model"} if one.train else set())
+    said = [part.model_dump_json(exclude=hidden) for part in (*one.ask, one.hear) if part]
+    return "\n".join([one.train.model_dump_json(exclude={"name", "out"}) if one.train else "", *said])

@@ -1,0 +1,59 @@
+"""`undertone study`: train every arm of a grid with every seed, ask all of them the same, fill the papers' tables, weigh their claims.
+
+Finished trainings and replies are not made again; what differs between arms is what the grid says and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from undertone import settings
+from undertone.models import device_name
+from undertone.recipes.align import align
+from undertone.recipes.arms import Laid, lay_out
+from undertone.recipes.evaluate import evaluate
+from undertone.recipes.finetune import finetune
+from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_mixture, share_out
+from undertone.recipes.recognize import recognize
+from undertone.recipes.stages import Stage, say, side_by_side
+from undertone.recipes.weighing import weighed
+from undertone.records import Score, read_rows
+from undertone.reporting.study import OTHER, page
+from undertone.run import open_run, provenance, write_atomic, write_rows
+
+
+def study(chosen: settings.Study) -> Path:
+    """Run the grid; returns the page of tables and claims. Rows go to OUT/scores.jsonl."""
+    grid = settings.read_grid(chosen.grid)
+    run = open_run(chosen.out, "study", chosen.model_dump(mode="json"), chosen.seeds[0], device_name(""))
+    refuse_mixture(run.folder, provenance())
+    lay_out(chosen, grid, before_speaking(run.folder, chosen))  # a setting that nobody knows is known before hours of work
+    laid: list[tuple[Ground, dict[str, Laid]]] = []
+    for seed in chosen.seeds:
+        ground = ground_of(chosen, grid, run.folder / f"seed-{seed}", seed)
+        arms = lay_out(chosen, grid, ground)
+        laid.append((ground, arms))
+        share_out(ground, {one.train.data for one in arms.values() if one.train})
+        own = [one for one in arms.values() if not one.twin]
+        say(f"seed {seed}: training {', '.join(one.name for one in own if one.train)}")
+        side_by_side(Stage(finetune if grid.recipe == "finetune" else align, one.train) for one in own if one.train)
+        say(f"seed {seed}: asking {', '.join(one.name for one in own)}")
+        asked = [Stage(evaluate, ask) for one in own for ask in one.ask] + [Stage(recognize, one.hear) for one in own if one.hear]
+        side_by_side(asked)
+    refuse_mixture(run.folder)
+    rows = [row for _, arms in laid for one in arms.values() for row in scores(one, arms)]
+    rows += weighed(grid, run, laid, chosen.bootstrap)
+    write_rows(run.folder / "scores.jsonl", rows)
+    path = run.folder / "study.md"
+    write_atomic(path, page(rows, grid, str(run.folder / "scores.jsonl")))
+    print(f"study: {path}")
+    return path
+
+
+def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:
+    """The rows of an arm, or of its twin under its own name."""
+    source = arms[one.twin] if one.twin else one
+    folders = [part.out for part in (source.train, *source.ask, source.hear) if part]
+    for folder in folders:
+        for row in read_rows(folder / "scores.jsonl", Score):
+            other = folder.parent.name == "other" and row.suite != "cost"
+            yield row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if other else row.suite})
