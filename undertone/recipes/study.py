@@ -55,5 +55,6 @@ def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:
     folders = [part.out for part in (source.train, *source.ask, source.hear) if part]
     for folder in folders:
         for row in read_rows(folder / "scores.jsonl", Score):
-            other = folder.parent.name == "other" and row.suite != "cost"
-            yield row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if other else row.suite})
+            other = folder.parent.name == "other"
+            if not (other and row.suite == "cost"):  # an arm's cost is that of its own test
+                yield row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if other else row.suite})
