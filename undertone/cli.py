@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
-        print(USAGE, "", *(f"  {name:<{width}}  {(kind.__doc__ or '').strip()}" for name, (kind, _) in COMMANDS.items()), sep="\n")
+        said = {name: (kind.__doc__ or "").strip().splitlines()[0] for name, (kind, _) in COMMANDS.items()}
+        print(USAGE, "", *(f"  {name:<{width}}  {line}" for name, line in said.items()), sep="\n")
         return 0
     if words[0] not in COMMANDS:
         from undertone.lookup import suggest

@@ -58,8 +58,8 @@ def lay(chosen: settings.Study, grid: Grid, name: str, ground: Ground) -> Laid:
             table = merged(chosen.ask, filled(arm.ask, ground.layers), own)
             asked.append(settings.build(settings.Evaluate, table, f"arm {name!r}, ask"))
     own = model | {"data": str(ground.data), "out": str(ground.folder / "recognize" / slug(name)), **common}
-    hear = settings.build(settings.Recognize, merged(chosen.hear, arm.hear, own), f"arm {name!r}, hear") if chosen.hear else None
-    return Laid(name, train, tuple(asked), hear)
+    heard = merged(chosen.hear, arm.hear, own) if chosen.hear and arm.heard else None
+    return Laid(name, train, tuple(asked), settings.build(settings.Recognize, heard, f"arm {name!r}, hear") if heard else None)
 
 
 def answering(chosen: settings.Study, grid: Grid, trained: Path | None) -> dict[str, Any]:

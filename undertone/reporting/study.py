@@ -12,7 +12,7 @@ from undertone.reporting.markdown import heading, written
 from undertone.reporting.tables import Cell, mark, suite_title
 
 if TYPE_CHECKING:
-    from undertone.settings.study import Grid, TableOf
+    from undertone.settings.study import Grid
 
 CLAIMS = "claims"
 """The suite of a study's comparisons; their details say what was compared and the verdict."""
@@ -29,8 +29,10 @@ def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
     measured = [row for row in scores if row.suite != CLAIMS]
     known = estimates(as_trained(measured))
     parts = [heading(measured, source), claims(scores)]
-    parts += [f"## {one.title}\n\n{table(known, grid, one)}" for one in grid.tables]
-    if absent := [name for name in grid.arms if not any(key.run == name for key in known)]:
+    ran = {key.run for key in known}
+    rows = {one.title: ([name for name in one.arms if name in ran], one.cells) for one in grid.tables}
+    parts += [f"## {title}\n\n{table(known, grid, names, cells)}" for title, (names, cells) in rows.items() if len(names) > 1]
+    if absent := [name for name in grid.arms if name not in ran]:
         parts.append(f"Not run: {', '.join(absent)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -77,20 +79,22 @@ def head(text: str) -> str:
     return f"{suite_title(suite.removeprefix(OTHER))}{other} {numbers.metric(metric).label}{voice}"
 
 
-def table(known: Estimates, grid: "Grid", one: "TableOf") -> str:
+def table(known: Estimates, grid: "Grid", names: Sequence[str], texts: Sequence[str]) -> str:
     """A table; behind our number stands what was published of each model, where anything was."""
-    places = [Place.read(text) for text in one.cells]
-    columns = [[known.get(Key(name, *place)) for name in one.arms] for place in places]
+    places = [Place.read(text) for text in texts]
+    columns = [[known.get(Key(name, *place)) for name in names] for place in places]
     marks = [mark(column, place.metric) for column, place in zip(columns, places, strict=True)]
     rows = []
-    for at, name in enumerate(one.arms):
+    for at, name in enumerate(names):
         cells = [written(Cell(column[at], marked[at])) for column, marked in zip(columns, marks, strict=True)]
-        beside = [published(grid, name, text) for text in one.cells]
+        beside = [published(grid, name, text) for text in texts]
         rows.append([label(name), *(f"{ours}{theirs}" for ours, theirs in zip(cells, beside, strict=True))])
-    return lines(["Run", *map(head, one.cells)], rows)
+    return lines(["Run", *map(head, texts)], rows)
 
 
 def published(grid: "Grid", arm: str, cell: str) -> str:
     """What papers say of an arm, model by model."""
-    found = [f"{model} {numbers.plain(values[arm][cell])}" for model, values in grid.published.items() if cell in values.get(arm, {})]
-    return f"; published: {', '.join(found)}" if found else ""
+    metric = Place.read(cell).metric
+    found = {model: values[arm][cell] for model, values in grid.published.items() if cell in values.get(arm, {})}
+    said = ", ".join(f"{model} {numbers.shown(metric, value)}" for model, value in found.items())
+    return f"; published: {said}" if said else ""

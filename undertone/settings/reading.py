@@ -100,11 +100,15 @@ def known(kind: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def flags(default: Any, prefix: str = "") -> list[str]:
-    """Dotted names that are flags beside `default`: of nested settings, and of tables that hold something, what they hold."""
+    """Dotted names that are flags beside `default`: of nested settings, and of tables that hold something, what they hold; tables of
+    other commands' settings are flags only where a file has filled them."""
     names: list[str] = []
     for name, value in default.items() if isinstance(default, dict) else default:
         inside = isinstance(value, BaseModel) or (isinstance(value, dict) and value)
-        names += flags(value, f"{prefix}{name}.") if inside else [prefix + name]
+        if inside:
+            names += flags(value, f"{prefix}{name}.")
+        elif not (isinstance(default, BaseModel) and type(default).model_fields[name].annotation == dict[str, Any]):
+            names.append(prefix + name)
     return names
 
 

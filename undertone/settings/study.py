@@ -29,6 +29,8 @@ class Arm(Settings):
     """of the training pairs, how many are used"""
     asked: bool = True
     """whether it replies; a classifier only recognises"""
+    heard: bool = True
+    """whether it is asked what it hears"""
     abroad: bool = False
     """whether it is also asked in the voices of the other synthesiser"""
 
@@ -98,7 +100,10 @@ def read_grid(name: str) -> Grid:
 
 
 class Study(Settings):
-    """Run a grid of ways to train over several seeds, fill the papers' tables, and say which of their claims hold."""
+    """Run a grid of ways to train over several seeds, fill the papers' tables, and say which of their claims hold.
+
+    What the commands that it runs are told stands in tables of the settings file: synthesize, other_voices, analyze, train, ask, hear.
+    """
 
     out: Path = Path("runs/study")
     """run folder"""

@@ -1,0 +1,173 @@
+"""The study: arms laid out and checked before any work, resumed after a kill, refused where they would mix; tables and claims from rows."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from test_corridor import CLIPS, killed_when, lines, undertone
+
+from undertone import settings
+from undertone.recipes.arms import filled, lay_out
+from undertone.recipes.ground import before_speaking, read_layers, refuse_mixture, share_out
+from undertone.recipes.study import study
+from undertone.records import Score, read_rows
+from undertone.run import provenance
+from undertone.settings.study import GRIDS
+from undertone.speech.folder import read_folder
+
+LAYERS = {"voice": "0-1", "meaning": "2-3", "adapt": "0-3", "after": "4-7", "hand_over": "2"}
+TRAIN = {"steps": 2, "check_every": 2, "batch_size": 8, "lora": {"rank": 2, "targets": ["q_proj"]}, "adch": {"weight": 0.1}}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "data"
+    undertone("synthesize", "--out", folder, *CLIPS)
+    return folder
+
+
+def chosen(out: Path, data: Path | None = None, **more: object) -> settings.Study:
+    table = {"out": str(out), "seeds": [0], "layers": LAYERS, "train": TRAIN, "data": str(data) if data else None}
+    return settings.build(settings.Study, table | more, "")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in GRIDS.glob("*.toml")])
+def test_every_arm_of_a_shipped_grid_is_laid_out_before_any_work(name: str, tmp_path: Path) -> None:
+    wanted = chosen(tmp_path, grid=name, train={})
+    grid = settings.read_grid(name)
+    laid = lay_out(wanted, grid, before_speaking(tmp_path, wanted))
+    assert list(laid) == list(grid.arms)
+    assert not list(tmp_path.iterdir())
+    cells = {cell.split()[0] for table in grid.tables for cell in table.cells} | {claim.cell.split()[0] for claim in grid.claims}
+    assert cells
+    for model in grid.published.values():
+        assert set(model) <= set(grid.arms)
+        assert {cell for row in model.values() for cell in row} <= {cell for table in grid.tables for cell in table.cells}
+
+
+def test_layers_take_their_places_and_twins_are_trained_once(tmp_path: Path) -> None:
+    wanted = chosen(tmp_path, layers=LAYERS | {"hand_over": "3"})
+    laid = lay_out(wanted, settings.read_grid("pe_ft"), before_speaking(tmp_path, wanted))
+    assert isinstance(tune := laid["voice layers"].train, settings.Finetune)
+    assert (tune.layers, tune.lora.rank, tune.adch.weight) == ("0-1", 2, 0.0)
+    assert isinstance(tune := laid["random-layers"].train, settings.Finetune)
+    assert tune.layers == "random:4"
+    assert isinstance(tune := laid["head at the hand-over"].train, settings.Finetune)
+    assert tune.adch.layer == 3
+    assert laid["head at the hand-over"].twin == "pe-ft"  # the last adapted layer is the hand-over here
+    assert [name for name, one in laid.items() if one.twin] == ["head at the hand-over"]
+    assert laid["vanilla"].train is None
+    assert laid["pe-ft"].ask[0].adapter == tmp_path / "train" / "pe-ft" / "adapter"
+
+
+def test_arms_whose_layers_the_model_lacks_are_left_out(tmp_path: Path) -> None:
+    wanted = chosen(tmp_path, layers=LAYERS | {"adapt": "0-7", "after": ""})
+    laid = lay_out(wanted, settings.read_grid("pe_ft"), before_speaking(tmp_path, wanted))
+    assert "layers after" not in laid
+    assert "meaning layers" in laid
+
+
+def test_what_does_not_fit_is_said_before_any_work(tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    arm = 'recipe = "finetune"\n[arms.one]\ntrain = { %s }\n[[tables]]\ntitle = "t"\narms = ["%s"]\ncells = ["pa/age"]\n'
+    for inside, named, said in (
+        ("lairs = 3", "one", "arm 'one': unknown setting 'lairs'; closest known: layers"),
+        ('layers = "{voise}"', "one", "unknown layers 'voise'; known: voice"),
+        ("steps = 3", "oen", "unknown arm 'oen'; closest known: one"),
+        ("steps = true", "one", "arm 'one': steps"),
+    ):
+        file.write_text(arm % (inside, named))
+        with pytest.raises(ValueError, match=said):
+            study(chosen(tmp_path / "out", grid=str(file)))
+        assert not list(tmp_path.glob("out/seed*"))
+    with pytest.raises(ValueError, match=r"unknown grid 'pe_fd'|grid: unknown 'pe_fd'; known: .*pe_ft"):
+        study(chosen(tmp_path / "out", grid="pe_fd"))
+    with pytest.raises(ValueError, match=r"arms: unknown 'pe-fd' \(did you mean 'pe-ft'\?\)"):
+        study(chosen(tmp_path / "out", arms=["pe-fd"]))
+
+
+def test_placeholders_alone_keep_their_type() -> None:
+    layers = {"hand_over": 7, "voice": "0-6"}
+    table = {"layers": "{voice}", "adch": {"layer": "{hand_over}", "weight": 0.5}, "x": "random:{hand_over}"}
+    assert filled(table, layers) == {"layers": "0-6", "adch": {"layer": 7, "weight": 0.5}, "x": "random:7"}
+
+
+def test_an_analysis_names_the_layers(tmp_path: Path) -> None:
+    (tmp_path / "selection.json").write_text(
+        json.dumps({"paralinguistic": [0, 6], "hand_over": 7, "semantic": [7, 14], "adapt": [0, 14], "evidence": []})
+    )
+    rows = [{"layer": f"language_model.{i}"} for i in range(28)] + [{"layer": "projector.0"}]
+    (tmp_path / "layers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ranges = {"voice": "0-6", "meaning": "7-14", "adapt": "0-14", "after": "15-27"}
+    assert read_layers(tmp_path) == ranges | {"hand_over": 7, "count": 15, "last": 14, "voice_end": 6}
+
+
+def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
+    now = provenance()
+    for name, change in (("vanilla", {}), ("pe-ft", {"inputs": {"dtype": "bfloat16"}}), ("selective", {"commit": "0" * 12})):
+        folder = tmp_path / "seed-0" / "eval" / name
+        folder.mkdir(parents=True)
+        (folder / "provenance.json").write_text(json.dumps(now | {"inputs": {"dtype": "float32"}} | change))
+    with pytest.raises(ValueError, match=r"selective: made by another commit or other packages than this session; delete it"):
+        refuse_mixture(tmp_path, now)
+    shutil.rmtree(tmp_path / "seed-0" / "eval" / "selective")
+    with pytest.raises(ValueError, match="computed in"):
+        refuse_mixture(tmp_path, now)
+    shutil.rmtree(tmp_path / "seed-0" / "eval" / "pe-ft")
+    refuse_mixture(tmp_path, now)
+
+
+def test_a_share_holds_whole_pairs_and_the_other_splits(data: Path, tmp_path: Path) -> None:
+    wanted = chosen(tmp_path, data)
+    ground = before_speaking(tmp_path, wanted)
+    share_out(ground, [data, ground.folder / "data-0.5"])
+    whole, half = read_folder(data).utterances, read_folder(ground.folder / "data-0.5").utterances
+    assert [row for row in half if row.split != "train"] == [row for row in whole if row.split != "train"]
+    kept = [row for row in half if row.split == "train"]
+    assert len({row.pair or row.id for row in kept}) == round(len({row.pair or row.id for row in whole if row.split == "train"}) / 2)
+    members = {row.pair: sum(other.pair == row.pair for other in whole) for row in kept if row.pair}
+    assert all(sum(row.pair == pair for row in kept) == count for pair, count in members.items())
+    assert all((ground.folder / "data-0.5" / row.file_name).exists() for row in half)
+
+
+def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
+    """Killed while it trains, it goes on; a seed or an arm more is added to it; the page says what was measured."""
+    out = tmp_path / "study"
+    config = tmp_path / "study.toml"
+    config.write_text(
+        f'data = "{data}"\nlayers = {{ {", ".join(f"{k} = {v!r}" for k, v in LAYERS.items())} }}\nbootstrap = 200\n'
+        "[train]\nsteps = 2\ncheck_every = 2\nbatch_size = 8\nlora = { rank = 2, targets = ['q_proj'] }\nadch = { weight = 0.1 }\n"
+        "[ask]\nbootstrap = 50\n"
+    )
+    words = ("study", "--config", config, "--out", out, "--seeds", "0", "--arms", "vanilla", "pe-ft")
+    killed_when(lambda: (out / "seed-0" / "train" / "pe-ft" / "scores.jsonl").exists(), *words)
+    trained = (out / "seed-0" / "train" / "pe-ft" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    undertone(*words)
+    assert (out / "seed-0" / "train" / "pe-ft" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == trained
+    asked = lines(out / "seed-0" / "eval" / "vanilla" / "replies.jsonl")
+    replies = os.stat(out / "seed-0" / "eval" / "vanilla" / "replies.jsonl").st_mtime_ns
+
+    undertone(*words, "PE-FT and DPO")
+    assert os.stat(out / "seed-0" / "eval" / "vanilla" / "replies.jsonl").st_mtime_ns == replies
+    rows = list(read_rows(out / "scores.jsonl", Score))
+    assert {row.run for row in rows} == {"vanilla", "pe-ft", "PE-FT and DPO"}
+    weights = {row.run: row.value for row in rows if row.metric == "trainable_parameters"}
+    assert weights["pe-ft"] == weights["PE-FT and DPO"] > 0
+    reference = lines(out / "seed-0" / "train" / "PE-FT-and-DPO" / "reference.jsonl")
+    paired = [row for row in read_folder(data).utterances if row.contrast_reply]
+    assert 0 < reference <= len(paired)
+
+    claims = [row for row in rows if row.suite == "claims"]
+    assert len(claims) == sum(not {claim.of, claim.than} - {"vanilla", "pe-ft", "PE-FT and DPO", ""} and "other" not in claim.cell
+                              for claim in settings.read_grid("pe_ft").claims)  # fmt: skip
+    assert all(row.details["verdict"] in ("supported", "not supported", "undecided") for row in claims)
+    age = next(row for row in claims if row.run == "pe-ft" and row.details["cell"] == "pa/age" and row.details["than"] == "vanilla")
+    means = {row.run: row.value for row in rows if (row.suite, row.metric, row.group) == ("pa/age", "pa_score", "all")}
+    assert age.value == pytest.approx(means["pe-ft"] - means["vanilla"])
+    page = (out / "study.md").read_text()
+    assert "## Main results (table 2)" in page
+    assert "published: Qwen2.5-Omni 97.0 %".replace(" %", "\u202f%") in page
+    assert "head at the hand-over" in page.rpartition("Not run:")[2]
+    assert asked == len([row for row in read_folder(data).utterances if row.split == "test"])
