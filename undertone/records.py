@@ -20,6 +20,9 @@ CONTENT = "content"
 LAYERS = "layers"
 """The suite of scores that sum up layer curves: no replies, so no table compares them."""
 
+CLAIMS = "claims"
+"""The suite of a study's comparisons of two runs; their details say what was compared, and the verdict."""
+
 
 class Row(BaseModel):
     """A frozen row; fields that nobody declared are an error."""

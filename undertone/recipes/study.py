@@ -14,6 +14,7 @@ from undertone.recipes.evaluate import evaluate
 from undertone.recipes.finetune import finetune
 from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_mixture, share_out
 from undertone.recipes.recognize import recognize
+from undertone.recipes.report import report
 from undertone.recipes.stages import Stage, say, side_by_side
 from undertone.recipes.weighing import weighed
 from undertone.records import Score, read_rows
@@ -22,7 +23,7 @@ from undertone.run import open_run, provenance, write_atomic, write_rows
 
 
 def study(chosen: settings.Study) -> Path:
-    """Run the grid; returns the page of tables and claims. Rows go to OUT/scores.jsonl."""
+    """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md."""
     grid = settings.read_grid(chosen.grid)
     run = open_run(chosen.out, "study", chosen.model_dump(mode="json"), chosen.seeds[0], device_name(""))
     refuse_mixture(run.folder, provenance())
@@ -43,10 +44,12 @@ def study(chosen: settings.Study) -> Path:
     rows = [row for _, arms in laid for one in arms.values() for row in scores(one, arms)]
     rows += weighed(grid, run, laid, chosen.bootstrap)
     write_rows(run.folder / "scores.jsonl", rows)
-    path = run.folder / "study.md"
-    write_atomic(path, page(rows, grid, str(run.folder / "scores.jsonl")))
-    print(f"study: {path}")
-    return path
+    write_atomic(run.folder / "study.md", page(rows, grid, str(run.folder / "scores.jsonl")))
+    print(f"study: {run.folder / 'study.md'}")
+    for name in ("layers.jsonl", "selection.json"):  # of the first seed, for the page's curves
+        if (found := laid[0][0].folder / "analyze" / name).exists():
+            write_atomic(run.folder / name, found.read_bytes())
+    return report(settings.Report(runs=[run.folder], out=run.folder / "report.html", title=f"Study {chosen.grid}"))
 
 
 def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:

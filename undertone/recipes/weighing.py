@@ -8,8 +8,8 @@ from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, sui
 from undertone.recipes.arms import Laid
 from undertone.recipes.ground import Ground
 from undertone.recipes.recognize import answers
-from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
-from undertone.reporting.study import CLAIMS, OTHER
+from undertone.records import CLAIMS, CONTENT, Judgement, Reply, Score, Utterance, read_rows
+from undertone.reporting.study import OTHER
 from undertone.run import Run
 from undertone.settings.study import Claim, Grid
 from undertone.speech.folder import read_folder

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from undertone.attributes import ATTRIBUTES
-from undertone.records import LAYERS, Score
+from undertone.records import CLAIMS, LAYERS, Score
 
 RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -82,8 +82,8 @@ def strength(score: Score) -> tuple[str, float | None]:
 
 def as_trained(scores: Iterable[Score]) -> list[Score]:
     """The rows of adapters at full strength: what tables compare. Rows named RUN@STRENGTH belong to the strength curve alone, those of
-    suite layers to the layer curves."""
-    replied = [row for row in scores if row.suite != LAYERS]
+    suite layers to the layer curves, those of suite claims to a study's comparisons."""
+    replied = [row for row in scores if row.suite not in (LAYERS, CLAIMS)]
     return [row for row in replied if row.run in UNTRAINED or ("@" not in row.run and strength(row)[1] in (None, 1.0))]
 
 

@@ -6,7 +6,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertone.reporting import numbers
+from undertone.reporting import numbers, study
 from undertone.reporting.audio import Player, embed
 from undertone.reporting.controls import controls
 from undertone.reporting.estimates import RUNS, as_trained, before, estimates, label, runs
@@ -53,6 +53,7 @@ def page(shown: Shown, title: str, commands: Sequence[str] = (), silence: str = 
         panels=panels(shown.layers, shown.selection) if shown.layers else [],
         sections=[section(table, suite) for suite in suites(table)],
         strengths=over_refusal(shown.scores, after) if after else [],
+        claims=(study.how(shown.scores), weighed) if (weighed := study.weighed(shown.scores)) else None,
         cost=cost(table),
         controls=controls(table),
         pairs=[heard(example) for example in spread(shown.examples, PAIRS)],

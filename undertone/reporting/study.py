@@ -1,10 +1,10 @@
 """Rows of a study and its grid → the papers' tables and their claims, as Markdown. Pure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undertone.evaluation.comparison import Cell as Place
-from undertone.records import Score
+from undertone.records import CLAIMS, Score
 from undertone.reporting import numbers
 from undertone.reporting.estimates import Estimates, Key, as_trained, estimates, label
 from undertone.reporting.markdown import grid as lines
@@ -14,12 +14,20 @@ from undertone.reporting.tables import Cell, mark, suite_title
 if TYPE_CHECKING:
     from undertone.settings.study import Grid
 
-CLAIMS = "claims"
-"""The suite of a study's comparisons; their details say what was compared and the verdict."""
-
 OTHER = "other-voices/"
 """What stands before the suites of a test in another synthesiser's voices."""
-VERDICTS = {"supported": "supported", "not supported": "**not supported**", "undecided": "undecided at this size"}
+VERDICTS = {"supported": "supported", "not supported": "not supported", "undecided": "undecided at this size"}
+
+
+class Weighed(NamedTuple):
+    """A claim in words and numbers: a line of the table of claims."""
+
+    claim: str
+    compared: str
+    difference: str
+    trainings: str
+    p: str
+    verdict: str
 
 
 def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
@@ -39,36 +47,44 @@ def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
 
 def claims(scores: Sequence[Score]) -> str:
     """Every claim with its difference, its p-value among all of them, and the verdict; nothing without claims."""
-    found = [row for row in scores if row.suite == CLAIMS]
+    found = weighed(scores)
     if not found:
         return ""
-    trainings = max(int(row.details.get("trainings") or 0) for row in found)
-    said = (
+    heads = ["Claim", "Compared", "Difference", "Trainings", "p", "Verdict"]
+    bold = [one._replace(verdict=f"**{one.verdict}**") for one in found]
+    return "## Claims\n\n" + how(scores) + "\n\n" + lines(heads, bold)
+
+
+def how(scores: Sequence[Score]) -> str:
+    """How the claims were weighed."""
+    trainings = max(int(row.details.get("trainings") or 0) for row in scores if row.suite == CLAIMS)
+    return (
         f"Each claim beside what was measured over {trainings} training{'s' * (trainings != 1)} an arm: the difference with its 95 % "
         "interval (texts and trainings drawn again), the least and greatest of single trainings, and p adjusted for all claims (Holm). A "
         "verdict needs p < 0.05 and all trainings on one side."
     )
-    heads = ["Claim", "Compared", "Difference", "Trainings", "p", "Verdict"]
-    return "## Claims\n\n" + said + "\n\n" + lines(heads, [claim(row) for row in found])
 
 
-def claim(row: Score) -> list[str]:
+def weighed(scores: Sequence[Score]) -> list[Weighed]:
+    """The claims among `scores`."""
+    return [claim(row) for row in scores if row.suite == CLAIMS]
+
+
+def claim(row: Score) -> Weighed:
     """One claim's line."""
     told: dict[str, Any] = dict(row.details)
     cell, than_cell = str(told["cell"]), str(told.get("than_cell") or "")
     than = f" − {label(told['than'])}" if told["than"] else ""
     than += f" ({head(than_cell)})" if than_cell else ""
     bound = {"above": ">", "below": "<", "within": "±"}[told["lies"]]
-    value = numbers.signed(row.value or 0.0)
-    spread = f"{numbers.signed(told['least'])} to {numbers.signed(told['most'])}"
-    return [
+    return Weighed(
         row.group,
         f"{label(row.run)}{than}: {head(cell)} {bound} {numbers.plain(told['margin'])}",
-        f"{value} [{numbers.signed(row.low or 0.0)} to {numbers.signed(row.high or 0.0)}], n {row.n:,}",
-        spread,
+        f"{numbers.signed(row.value or 0.0)} [{numbers.signed(row.low or 0.0)} to {numbers.signed(row.high or 0.0)}], n {row.n:,}",
+        f"{numbers.signed(told['least'])} to {numbers.signed(told['most'])}",
         f"{told['p']:.3f}" if told["p"] >= 0.001 else "<0.001",
         VERDICTS[told["verdict"]],
-    ]
+    )
 
 
 def head(text: str) -> str:
