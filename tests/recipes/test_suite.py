@@ -229,6 +229,22 @@ def test_a_model_behind_an_endpoint_is_asked_and_no_reply_is_bought_twice(bench:
     assert "no such file" in (out / "rejected.jsonl").read_text()
 
 
+def test_items_without_a_reply_are_unscored_and_asked_again(bench: Path, tmp_path: Path) -> None:
+    """The endpoint does not take the second item: its score counts that; once it does, the same command fills the gap."""
+    out, counted = tmp_path / "run", []
+    with Server(["", "400"], write=lambda _: "I am sorry, I cannot help with that") as server:
+        served = {"base-url": server.url, "key-variable": "TEST_KEY", "attempts": "1", "concurrency": "1"}
+        flags = [word for name, value in served.items() for word in (f"--served.{name}", value)]
+        again = ["evaluate", "--suite", "voicebench", "--model", "endpoint:j", "--data", str(bench), "--out", str(out), *flags]
+        for _ in range(2):
+            assert main([*again, "--subsets", "advbench", "commoneval", "--words", "plain"]) == 0
+            rows = [row for row in read_rows(out / "scores.jsonl", Score) if row.metric in ("rating", "refusal_rate")]
+            counted.append((len((out / "replies.jsonl").read_text().splitlines()), sum(row.n + row.unscored for row in rows)))
+    (first, of), (second, of_again) = counted
+    assert second == first + 1
+    assert of == of_again == second
+
+
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags, why in (
         (["--suite", "pa", "--cascade"], "a suite is asked as it is"),

@@ -13,7 +13,7 @@ from undertone.recipes.answering import answers
 from undertone.recipes.judging import called, estimate, judged, needed, say, scoring, warn
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import sample
-from undertone.records import Reply, Score
+from undertone.records import Rejected, Reply, Score
 from undertone.run import Journal, write_atomic, write_rows
 
 
@@ -42,10 +42,22 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
         raise ValueError(f"{chosen.data}: no clip can be heard, rejected.jsonl in {run.folder} says why; --words plain types the words")
     answered = judged(suite, judges, [Answered(item, replies[item.utterance.id]) for item in items if item.utterance.id in replies])
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
-    scores = list(suite.scores(answered, scoring(chosen, run, judges)))
+    silent = [item for item in items if item.utterance.id not in replies and item.utterance.id not in unheard(run.folder)]
+    scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges))]
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)
     return scores
+
+
+def unheard(folder: Path) -> set[str]:
+    """Ids of the clips that could not be heard."""
+    return {row.id for row in Journal(folder / "rejected.jsonl").rows(Rejected)}
+
+
+def counting(row: Score, silent: Sequence[Item]) -> Score:
+    """The score with the items counted to which an endpoint gave no reply: nobody can score what was not said."""
+    own = [item for item in silent if item.suite == row.suite and row.group in ("all", item.utterance.value)]
+    return row.model_copy(update={"unscored": row.unscored + len(own)})
 
 
 def source(chosen: settings.Evaluate) -> Source:
