@@ -22,6 +22,7 @@ from undertone.training.estimate import Cost, Step, cost, counting
 from undertone.training.heads import Targets
 from undertone.training.lora import adapt, choose_layers
 from undertone.training.objectives import PeFt, Sizes
+from undertone.training.recompute import recompute
 
 RESULTS = Path(__file__).parents[1] / "results" / "estimate.jsonl"
 CLIPS, SECONDS, REPLY = 6, 3.0, "to fix the socket turn off the power first"
@@ -37,8 +38,8 @@ class Found(NamedTuple):
     parameters: int
 
 
-def compare(family: str) -> Found:
-    """One step of PE-FT on `CLIPS` clips, estimated on the meta device and taken on the CPU."""
+def compare(family: str, again: bool = False) -> Found:
+    """One step of PE-FT on `CLIPS` clips, estimated on the meta device and taken on the CPU; `again`: layers are computed again."""
     kind = resolve(FAMILIES, family, "model family")
     model = kind.tiny()
     parameters = sum(value.numel() for value in model.module.parameters())
@@ -49,7 +50,7 @@ def compare(family: str) -> Found:
     batch = model.encode([Prompt(audio=silence)] * CLIPS, [REPLY] * CLIPS)
     reply = int((batch.labels[0] != -100).sum())
     step = Step(CLIPS, 1, SECONDS, batch.input_ids.shape[1] - reply - len(silence), reply)
-    adapted, head = adapted_by(model)
+    adapted, head = adapted_by(model, again)
     objective = PeFt(model, adapted, head, 0.5, width)
     objective.learner.train()
     truth = Targets(torch.arange(CLIPS) % 3, torch.zeros(CLIPS, dtype=torch.long))
@@ -62,15 +63,18 @@ def compare(family: str) -> Found:
     flops, most = measured(once)
     hollow = kind.hollow(model.module.config, torch.float32)
     with torch.device("meta"):
-        on_meta, _ = adapted_by(hollow)
+        on_meta, _ = adapted_by(hollow, again)
     trained = sum(value.numel() for value in objective.parameters() if value.requires_grad)
     return Found(cost(hollow, on_meta, step), flops, most, trained, parameters)
 
 
-def adapted_by(model: SpeechLM) -> Any:
+def adapted_by(model: SpeechLM, again: bool) -> Any:
     """The model with LoRA in its first layers, and the last of them."""
     layers = choose_layers("0-2", model)
-    return adapt(model, layers, model.targets, rank=4, alpha=8, dropout=0.05, seed=0), layers[-1]
+    adapted = adapt(model, layers, model.targets, rank=4, alpha=8, dropout=0.05, seed=0)
+    if again:
+        recompute(model)
+    return adapted, layers[-1]
 
 
 def measured(step: Callable[[], None]) -> tuple[float, int]:

@@ -3,7 +3,7 @@
 Tower and projector, embeddings and output layer stay in full precision, so that what is heard, and kept of it, is the same.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -27,10 +27,28 @@ def check(bits: Bits, device: str) -> Any:
     return bitsandbytes
 
 
+class Saved(NamedTuple):
+    """Bytes that few bits save, and those that the largest linear takes when it is unpacked to be multiplied."""
+
+    bytes: int = 0
+    largest: int = 0
+
+
+def saved(model: SpeechLM, bits: Bits) -> Saved:
+    """What `bits` bits save of `model` as it was opened."""
+    weights: list[Any] = [model.module.get_submodule(path).weight for path in linears(model)]
+    return Saved(sum(one.nbytes - weight_bytes(one, bits) for one in weights), max(one.nbytes for one in weights))
+
+
+def linears(model: SpeechLM) -> list[str]:
+    """The linears that are held in few bits: all of the language model's layers."""
+    return [path for layer in language_layers(model) for path in model.linears(layer)]
+
+
 def quantise(model: SpeechLM, library: Any, bits: Bits, device: torch.device | str) -> None:
     """Put the linears of every language-model layer of `model`, which lies on the CPU, on `device` in `bits` bits, one by one, and what
     else is needed there as it is: on the GPU there is never more than the result."""
-    for path in [path for layer in language_layers(model) for path in model.linears(layer)]:
+    for path in linears(model):
         where, _, name = path.rpartition(".")
         made = _linear(library, model.module.get_submodule(path), bits).to(device)
         setattr(model.module.get_submodule(where), name, made)
@@ -40,6 +58,16 @@ def quantise(model: SpeechLM, library: Any, bits: Bits, device: torch.device | s
         part.to(device)
     # By these names PEFT knows which LoRA layer to put on.
     setattr(model.module, f"is_loaded_in_{bits}bit", True)
+
+
+def weight_bytes(weight: torch.Tensor, bits: Bits) -> int:
+    """What a linear's `weight` (out, in) takes in `bits` bits: in 8 with a float32 scale a row; in 4 with an 8-bit scale for 64 numbers,
+    the scales themselves with a float32 for 256, and the two tables of 16 and 256 numbers."""
+    numbers = weight.numel()
+    if bits == 8:
+        return numbers + 4 * weight.shape[0]
+    scales = -(-numbers // 64)
+    return -(-numbers // 2) + scales + 4 * -(-scales // 256) + 4 * (16 + 256 + 1)
 
 
 def _linear(library: Any, old: nn.Module, bits: Bits) -> nn.Module:

@@ -3,8 +3,10 @@
 from undertone import settings
 from undertone.lookup import resolve
 from undertone.models import FAMILIES, family_of, place
+from undertone.models.quantised import Saved, saved
 from undertone.training.estimate import Cost, Step, cost
 from undertone.training.lora import adapt, choose_layers
+from undertone.training.recompute import recompute
 
 
 def estimate(chosen: settings.Finetune) -> Cost:
@@ -12,18 +14,18 @@ def estimate(chosen: settings.Finetune) -> Cost:
     a family whose configuration alone does not make a model."""
     import torch
 
-    if chosen.recompute or chosen.bits:
-        raise ValueError("estimate: it knows nothing of recompute and bits; leave them out, and read the memory as the most that is needed")
     checkpoint = place(chosen.model)
     kind = resolve(FAMILIES, chosen.family or family_of(checkpoint), "model family")
     # What empty means is settled for a GPU: that is where such models are trained.
     model = kind.hollow(kind.configuration(checkpoint), getattr(torch, chosen.dtype or "bfloat16"))
     layers = choose_layers(chosen.layers, model, chosen.seed)
-    lora = chosen.lora
+    lora, fewer = chosen.lora, saved(model, chosen.bits) if chosen.bits else Saved()
     with torch.device("meta"):
         adapted = adapt(model, layers, lora.targets, lora.rank, lora.alpha, lora.dropout, chosen.seed)
+    if chosen.recompute:
+        recompute(model)
     step = Step(chosen.batch_size, chosen.accumulate, min(Step._field_defaults["seconds"], model.seconds_at_most))
-    found = cost(model, adapted, step, bool(chosen.adch.weight))
+    found = cost(model, adapted, step, bool(chosen.adch.weight), fewer)
     print(said(chosen, kind.family, step, found), end="")
     return found
 
@@ -32,7 +34,8 @@ def said(chosen: settings.Finetune, family: str, step: Step, found: Cost) -> str
     """The estimate in words; GB are 10⁹ bytes."""
     share = 100 * found.trained / found.parameters
     rows = {
-        "model": f"{chosen.model} ({family}), layers {chosen.layers}, rank {chosen.lora.rank} on {', '.join(chosen.lora.targets)}",
+        "model": f"{chosen.model} ({family}{f', {chosen.bits} bits' * bool(chosen.bits)}), "
+        f"layers {chosen.layers}, rank {chosen.lora.rank} on {', '.join(chosen.lora.targets)}",
         "parameters": f"{found.parameters:,}",
         "trained": f"{found.trained:,} ({share:.3f} %)",
         "step": f"{step.clips} clips of {step.seconds:g} s in {step.parts} parts, {step.prompt} tokens of prompt, {step.reply} of reply: "

@@ -4,21 +4,26 @@ content, and its multiplications and its memory are counted as it runs.
 
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from types import MethodType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from undertone.models.base import SpeechLM
 from undertone.models.logits import cross_entropy
 from undertone.models.packing import Packing, attending_within
+from undertone.models.quantised import Saved
 from undertone.training.heads import Adch
+
+NOTHING = Saved()
 
 
 class Step(NamedTuple):
@@ -79,15 +84,21 @@ class Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= self._seen.pop(key, 0)
 
 
-class Fused(TorchFunctionMode):
-    """While open, attention is a fused kernel, as it is on a GPU: on the meta device PyTorch takes one that keeps all scores."""
+@contextmanager
+def fused() -> Iterator[None]:
+    """While open, attention is a fused kernel, as it is on a GPU: on the meta device PyTorch takes one that keeps all scores. Also in the
+    backward pass, where layers are computed again in a thread that knows no modes of this one."""
+    usual = nn.functional.scaled_dot_product_attention
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = dict(kwargs or {})
-        if func is not nn.functional.scaled_dot_product_attention:
-            return func(*args, **named)
+    def attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **how: Any) -> Tensor:
         kernel: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        return kernel(*args[:3], 0.0, bool(named.get("is_causal")), scale=named.get("scale"))[0]
+        return kernel(query, key, value, 0.0, bool(how.get("is_causal")), scale=how.get("scale"))[0]  # type: ignore[no-any-return]
+
+    nn.functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        nn.functional.scaled_dot_product_attention = usual
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
@@ -109,9 +120,12 @@ def counting() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=kinds)
 
 
-def cost(model: SpeechLM, adapted: nn.Module, step: Step, head: bool = True) -> Cost:
+def cost(model: SpeechLM, adapted: nn.Module, step: Step, head: bool = True, saved: Saved = NOTHING) -> Cost:
     """What `step` takes of a hollow `model` (`Stock.hollow`) with an adapter on it; `head`: with the auxiliary head of METHOD A.3, whose
-    parameters are counted and whose few multiplications are not. Clips are alike, so padded rows are packed ones without filling."""
+    parameters are counted and whose few multiplications are not. Clips are alike, so padded rows are packed ones without filling.
+
+    `saved` is what fewer bits save (`models.quantised`). A model that was told to compute its layers again (`training.recompute`) is
+    counted so."""
     width = model.module.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
     of_head = sum(value.numel() for value in Adch(width).parameters()) if head else 0
     trained = [value for value in adapted.parameters() if value.requires_grad]
@@ -125,10 +139,10 @@ def cost(model: SpeechLM, adapted: nn.Module, step: Step, head: bool = True) -> 
     return Cost(
         parameters=sum(value.numel() for value in adapted.parameters()) - sum(value.numel() for value in trained),
         trained=sum(value.numel() for value in trained) + of_head,
-        weights=sum(value.numel() * value.element_size() for value in held),
+        weights=sum(value.nbytes for value in held) - saved.bytes,
         # Gradients are made within the pass, and counted there.
         optimiser=3 * bytes_trained,
-        activations=most,
+        activations=most + saved.largest,
         tokens=step.clips * length,
         flops=flops * step.clips / clips,
     )
@@ -148,13 +162,24 @@ def _pass(model: SpeechLM, adapted: nn.Module, clips: int, length: int, reply: i
         if hasattr(part, "gate_up_proj") and getattr(part, "num_experts", False):
             part.forward = MethodType(_experts, part)  # type: ignore[method-assign]
     adapted.train()
-    with counting() as counted, Alive([*adapted.parameters(), *adapted.buffers()]) as alive, Fused():
-        row = table.new_empty(1, len(packing.back), table.shape[1])
+
+    def once(gradient: bool) -> None:
+        row = table.new_empty(1, len(packing.back), table.shape[1], requires_grad=gradient)
         with attending_within(model.text_model):
             out = model.text_model(inputs_embeds=row, use_cache=False, packing=packing, position_ids=packing.position)
         learnt = out.last_hidden_state[0, : clips * reply]
         targets = torch.empty(len(learnt), dtype=torch.long, device="meta")
         cross_entropy(learnt, targets, model.lm_head).sum().backward()  # type: ignore[no-untyped-call]
+
+    with counting() as counted, fused():
+        once(False)
+    adapted.zero_grad(set_to_none=True)
+    # The usual checkpoints free what they compute again some time later; their older form, which wants a gradient to begin with, at once.
+    again: list[Any] = [layer for layer in model.text_model.modules() if hasattr(layer, "_gradient_checkpointing_func")]
+    for layer in again:
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=True)
+    with Alive([*adapted.parameters(), *adapted.buffers()]) as alive, fused():
+        once(bool(again))
     return float(counted.get_total_flops()), alive.most
 
 
