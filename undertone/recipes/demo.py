@@ -9,6 +9,7 @@ from undertone.evaluation.controls import CONTROLS
 from undertone.models import device_name
 from undertone.models.tiny import MIND
 from undertone.recipes.analyze import analyze
+from undertone.recipes.arms import Laid
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.examples import write_examples
 from undertone.recipes.finetune import finetune
@@ -18,6 +19,7 @@ from undertone.recipes.sizes import SIZES, Size
 from undertone.recipes.stages import Stage, listen, say, side_by_side
 from undertone.recipes.synthesize import synthesize
 from undertone.recipes.watch import Watch
+from undertone.recipes.weighing import weighed
 from undertone.records import LayerScore, Score, read_rows
 from undertone.run import open_run, write_atomic, write_rows
 
@@ -34,11 +36,11 @@ def demo(chosen: settings.Demo) -> Path:
     seeds = range(chosen.seed, chosen.seed + size.seeds)
     folders = [run.folder / f"seed-{seed}" for seed in seeds]
     with Watch(run.folder / "watch.json") as watch:
-        for folder, seed in zip(folders, seeds, strict=True):
-            walk = corridor if chosen.road == "pe-ft" else frozen_road
-            walk(folder, size, seed, chosen.size)
+        walk = corridor if chosen.road == "pe-ft" else frozen_road
+        asked = [(folder / "data", walk(folder, size, seed, chosen.size)) for folder, seed in zip(folders, seeds, strict=True)]
+    claims = weighed(settings.read_grid(chosen.road.replace("-", "_")), run, asked) if size.seeds > 1 else ()
     took = [run.score("cost", name, "whole", value, 1) for name, value in watch.seen._asdict().items()]
-    write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)] + took)
+    write_rows(run.folder / "scores.jsonl", [score for folder in folders for score in collect(folder)] + [*took, *claims])
     if chosen.road == "pe-ft":
         write_rows(run.folder / "layers.jsonl", read_rows(folders[0] / "analyze" / "layers.jsonl", LayerScore))
         write_atomic(run.folder / "selection.json", (folders[0] / "analyze" / "selection.json").read_text())
@@ -47,8 +49,8 @@ def demo(chosen: settings.Demo) -> Path:
     return report(settings.Report(runs=[run.folder], out=run.folder / "report.html"))
 
 
-def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
-    """One walk from speech to scores with one seed."""
+def corridor(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
+    """One walk from speech to scores with one seed; returns what was asked."""
     data = folder / "data"
     say("speaking")
     synthesize(
@@ -89,12 +91,14 @@ def corridor(folder: Path, size: Size, seed: int, name: str) -> None:
         tuned = partial(ask, adapter=adapters["pe-ft"], metrics=["pa", "exact"])
         after |= {f"pe-ft@{strength}": tuned(strength=strength, suites=["child-safety"]) for strength in STRENGTHS}
         after |= {f"pe-ft {control}": tuned(control=control, suites=["pa"], limit=CONTROLLED) for control in CONTROLS}
+    every = {
+        run: one.model_copy(update={"out": folder / "eval" / run.replace(" ", "-"), "name": run.partition(" ")[0]})
+        for run, one in (asked | after).items()
+    }
     for runs in (asked, after):
         say(f"asking {', '.join(runs)}")
-        side_by_side(
-            Stage(evaluate, one.model_copy(update={"out": folder / "eval" / run.replace(" ", "-"), "name": run.partition(" ")[0]}))
-            for run, one in runs.items()
-        )
+        side_by_side(Stage(evaluate, every[run]) for run in runs)
+    return {run: Laid(run, None, (one,), None) for run, one in every.items()}
 
 
 def methods(first: int, last: int, size: str) -> dict[str, tuple[str, settings.Adch]]:

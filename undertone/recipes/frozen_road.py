@@ -8,6 +8,7 @@ from undertone import settings
 from undertone.attributes import ATTRIBUTES
 from undertone.models import EARS
 from undertone.recipes.align import align
+from undertone.recipes.arms import Laid
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.recognize import recognize
 from undertone.recipes.sizes import Size
@@ -27,8 +28,8 @@ NOISY = 400
 """How many voices are asked about in each condition."""
 
 
-def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
-    """One walk with one seed: speak, align from the shipped semantic stage, ask. Finished stages are not repeated."""
+def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
+    """One walk with one seed: speak, align from the shipped semantic stage, ask; returns what was asked. No finished stage is repeated."""
     data = folder / "data"
     say("speaking")
     spoken = partial(settings.Synthesize, train=size.train, dev=size.dev, test=size.test, safety_speakers=0)
@@ -54,7 +55,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
     ask = partial(settings.Evaluate, data=data, seed=seed, suites=["pa", "content"], together=SUITE, metrics=metrics)
     semantic = folder / "eval" / "semantic"
     say("asking semantic")
-    evaluate(ask(model=EARS, out=semantic, name="semantic"))
+    evaluate(before := ask(model=EARS, out=semantic, name="semantic"))
     asked = {method: ask(model=model, against=semantic) for method, model in models.items() if method != "classifier"}
     asked |= {
         "cascade": ask(model=models["untagged"], cascade=True, suites=["pa"]),
@@ -62,9 +63,13 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> None:
         "oracle": ask(model=models["aligned"], words="tagged", suites=["pa"]),
     }
     say(f"asking {', '.join(asked)}")
-    side_by_side(Stage(evaluate, one.model_copy(update={"out": folder / "eval" / run, "name": run})) for run, one in asked.items())
+    asked = {run: one.model_copy(update={"out": folder / "eval" / run, "name": run}) for run, one in asked.items()}
+    side_by_side(Stage(evaluate, one) for one in asked.values())
     say("recognising")
-    side_by_side(recognised(folder, data, models, seed))
+    heard = recognised(folder, data, models, seed)
+    side_by_side(Stage(recognize, one) for one in heard.values())
+    said = {"semantic": (before,)} | {run: (one,) for run, one in asked.items()} | {"classifier": ()}
+    return {run: Laid(run, None, one, heard.get(f"{run} emotion")) for run, one in said.items()}
 
 
 def methods(size: str) -> dict[str, dict[str, object]]:
@@ -83,7 +88,7 @@ def methods(size: str) -> dict[str, dict[str, object]]:
     return compared | further if size == "full" else compared
 
 
-def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> list[Stage]:
+def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> dict[str, settings.Recognize]:
     """What each model is asked about the voices."""
     name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
     asked = {f"aligned {attribute}": name(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
@@ -95,7 +100,7 @@ def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> l
     asked |= {
         f"{method} emotion": name(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
     }
-    return [
-        Stage(recognize, one.model_copy(update={"out": folder / "recognize" / run.replace(" ", "-"), "name": run.partition(" ")[0]}))
+    return {
+        run: one.model_copy(update={"out": folder / "recognize" / run.replace(" ", "-"), "name": run.partition(" ")[0]})
         for run, one in asked.items()
-    ]
+    }

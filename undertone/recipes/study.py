@@ -42,7 +42,7 @@ def study(chosen: settings.Study) -> Path:
         side_by_side(asked)
     refuse_mixture(run.folder)
     rows = [row for _, arms in laid for one in arms.values() for row in scores(one, arms)]
-    rows += weighed(grid, run, laid, chosen.bootstrap)
+    rows += weighed(grid, run, [(ground.data, arms) for ground, arms in laid], chosen.bootstrap)
     write_rows(run.folder / "scores.jsonl", rows)
     write_atomic(run.folder / "study.md", page(rows, grid, str(run.folder / "scores.jsonl")))
     print(f"study: {run.folder / 'study.md'}")

@@ -1,12 +1,12 @@
 """A study's claims, weighed: from replies, judgements and answers on disk to differences, p-values and verdicts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.comparison import Cell, Difference, Value, difference, holm, p_value, verdict
 from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, suite_of
 from undertone.recipes.arms import Laid
-from undertone.recipes.ground import Ground
 from undertone.recipes.recognize import answers
 from undertone.records import CLAIMS, CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.reporting.study import OTHER
@@ -14,11 +14,11 @@ from undertone.run import Run
 from undertone.settings.study import Claim, Grid
 from undertone.speech.folder import read_folder
 
-Seeds = Sequence[tuple[Ground, Mapping[str, Laid]]]
-"""A study's arms, seed by seed."""
+Seeds = Sequence[tuple[Path, Mapping[str, Laid]]]
+"""Arms that were asked, seed by seed, each with the seed's data folder."""
 
 
-def weighed(grid: Grid, run: Run, laid: Seeds, resamples: int) -> Iterator[Score]:
+def weighed(grid: Grid, run: Run, laid: Seeds, resamples: int = 2000) -> Iterator[Score]:
     """One row a claim, its p-value adjusted for all claims that could be weighed."""
     found: list[tuple[Claim, Difference]] = []
     for claim in grid.claims:
@@ -38,16 +38,16 @@ def values(laid: Seeds, name: str, text: str) -> list[list[Value]] | None:
     """What every training of an arm adds to a cell; None where one was not run or not asked that."""
     found: list[list[Value]] = []
     cell = Cell.read(text)
-    for ground, arms in laid:
+    for data, arms in laid:
         one = arms.get(arms[name].twin or name) if name in arms else None
         parts = one.ask if one else ()
         if cell.metric == "wa":
-            own = recognised(one.hear, read_folder(ground.data).utterances) if one and one.hear else []
+            own = recognised(one.hear, read_folder(data).utterances) if one and one.hear else []
         elif cell.suite.startswith(OTHER):
             plain = cell._replace(suite=cell.suite.removeprefix(OTHER))
             own = tallied(parts[1], read_folder(parts[1].data).utterances, plain) if len(parts) > 1 else []
         else:
-            own = tallied(parts[0], read_folder(ground.data).utterances, cell) if parts else []
+            own = tallied(parts[0], read_folder(data).utterances, cell) if parts else []
         if not own:
             return None
         found.append(own)
