@@ -1,5 +1,6 @@
-"""Worker processes that end with whoever started them, even where that one is killed."""
+"""Worker processes that end with whoever started them, even where that one is killed; and how a process holds its memory."""
 
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -16,6 +17,21 @@ def processes(count: int, start: Callable[..., None], *arguments: Any) -> Proces
     """
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(start, arguments))
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's malloc.h."""
+
+
+def keep_memory() -> None:
+    """Have the C library keep what is freed. Every step takes and frees the same hundreds of megabytes; what was given back is zeroed page
+    by page when it is taken again, 7 % of a training step's time. Without glibc nothing changes."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+        mallopt(parameter, 1 << 30)
 
 
 def _begin(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:

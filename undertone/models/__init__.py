@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from undertone.lookup import resolve
 from undertone.run import processor
 from undertone.settings import SERVED
+from undertone.workers import keep_memory
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,8 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "", b
     if name.startswith(SERVED):
         raise ValueError(f"model {name}: what is asked over HTTP has no weights here; only undertone evaluate takes it")
     where = choose_device(device)
+    if where == "cpu":
+        keep_memory()
     number = getattr(torch, choose_dtype(dtype, where))
     library = quantised.check(bits, where) if bits else None
     checkpoint = place(name)
