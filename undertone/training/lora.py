@@ -12,6 +12,7 @@ import torch
 from undertone.models.base import LayerRef, SpeechLM
 from undertone.models.passes import language_layers
 from undertone.records import parse_json
+from undertone.training.dropout import use_cheap_dice
 
 
 def choose_layers(text: str, model: SpeechLM, seed: int = 0) -> tuple[LayerRef, ...]:
@@ -57,6 +58,7 @@ def adapt(model: SpeechLM, layers: Sequence[LayerRef], targets: Sequence[str], r
     )
     adapted = get_peft_model(model.module, config)
     _check({*wanted, *experts}, adapted)
+    use_cheap_dice(adapted)
     return adapted
 
 
