@@ -27,6 +27,9 @@ NOTE = 14
 NOISY = 400
 """How many voices are asked about in each condition."""
 
+BESIDE = 1200
+"""How many are asked of what stands beside the method's own recognition of emotion and the classifier's."""
+
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
     """One walk with one seed: speak, align from the shipped semantic stage, ask; returns what was asked. No finished stage is repeated."""
@@ -91,14 +94,15 @@ def methods(size: str) -> dict[str, dict[str, object]]:
 def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> dict[str, settings.Recognize]:
     """What each model is asked about the voices."""
     name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
-    asked = {f"aligned {attribute}": name(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
+    few = partial(name, limit=BESIDE)
+    asked = {f"aligned {attribute}": few(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
     asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True, consistency=True)
     through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
     asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
     asked["classifier emotion"] = name(model=models["classifier"], suite=SUITE, by="head")
-    asked["words-only emotion"] = name(model=models["aligned"], suite=SUITE, typed=True)
+    asked["words-only emotion"] = few(model=models["aligned"], suite=SUITE, typed=True)
     asked |= {
-        f"{method} emotion": name(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
+        f"{method} emotion": few(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
     }
     return {
         run: one.model_copy(update={"out": folder / "recognize" / run.replace(" ", "-"), "name": run.partition(" ")[0]})
