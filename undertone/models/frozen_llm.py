@@ -51,16 +51,20 @@ class Front(nn.Module):
         old = self.projector
         made = Projector(self.encoder.width, old.out.out_features, self.encoder.milliseconds, **{**old.settings, "note_tokens": tokens})
         made.load_state_dict(old.state_dict(), strict=False)
-        self.projector = made.to(old.out.weight.device)
+        self.projector = made.to(old.out.weight.device).train(old.training)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States (state, width) and tokens (token, llm_width) of all clips in a row, from their `frames` (frame, bins) in a row."""
+        states, counts = self.states(frames, lengths)
+        tokens = self.projector(states, counts)
+        kept = [self.projector.count(n) for n in counts.tolist()]
+        return _flat(states, counts.tolist()), _flat(tokens, kept)
+
+    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's states (clip, state, width), padded, and how many each clip has."""
         counts = lengths.tolist()
         states = self.encoder(nn.utils.rnn.pad_sequence(list(torch.split(frames, counts)), batch_first=True), lengths)
-        of_states = torch.tensor([self.encoder.count(n) for n in counts], device=frames.device)
-        tokens = self.projector(states, of_states)
-        kept = [self.projector.count(n) for n in of_states.tolist()]
-        return _flat(states, of_states.tolist()), _flat(tokens, kept)
+        return states, torch.tensor([self.encoder.count(n) for n in counts], device=frames.device)
 
 
 class FrozenLLM(SpeechLM):
@@ -194,9 +198,14 @@ class FrozenLLM(SpeechLM):
         if batch.frames is None or batch.frame_lengths is None:
             raise ValueError("this batch has no frames to listen to")
         place = next(self.front.parameters())
-        with torch.autocast(place.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self.hearing():
             states, tokens = self.front(batch.frames.to(place), batch.frame_lengths.to(place.device))
         return Heard(states, tokens.to(self.device))
+
+    def hearing(self) -> torch.autocast:
+        """The number format in which encoder and projector work."""
+        place = next(self.front.parameters())
+        return torch.autocast(place.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def frozen_front(self) -> nn.Module:
         return self.front

@@ -53,8 +53,22 @@ class Projector(nn.Module):
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Tokens (clip, token, llm_width); `lengths` (clip,) counts each clip's states, what lies behind them is not looked at."""
+        words = self.words(states, lengths)
+        return words if self.note is None else torch.cat([self.noted(self.whole(states, lengths)).to(words.dtype), words], dim=1)
+
+    def whole(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """(clip, 2 · width) what the note is made of: mean and spread of each clip's states."""
+        return _pooled(states, torch.arange(states.shape[1], device=states.device) < lengths[:, None])
+
+    def noted(self, whole: Tensor) -> Tensor:
+        """The note's tokens (clip, note token, llm_width)."""
+        assert self.note is not None
+        made: Tensor = self.note(whole)
+        return made.reshape(len(whole), self.note_tokens, self._llm_width) * self.scale  # type: ignore[operator]
+
+    def words(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """The words' tokens (clip, token, llm_width)."""
         there = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
-        whole = _pooled(states, there) if self.note is not None else None
         states = nn.functional.pad(states * there[..., None], (0, 0, 0, -states.shape[1] % self.stride))
         if isinstance(self.pool, _Pool):
             inside = nn.functional.pad(there, (0, states.shape[1] - there.shape[1])).reshape(len(states), -1, self.stride)
@@ -66,11 +80,7 @@ class Projector(nn.Module):
         turn = _rotation(x.shape[1], self.layers[0].width, x.device)  # type: ignore[arg-type]
         for layer in self.layers:
             x = layer(x, mask, turn)
-        words = self.out(self.norm(x)) * self.scale
-        if self.note is None:
-            return words  # type: ignore[no-any-return]
-        note = self.note(whole).reshape(len(words), self.note_tokens, self._llm_width) * self.scale
-        return torch.cat([note.to(words.dtype), words], dim=1)
+        return self.out(self.norm(x)) * self.scale  # type: ignore[no-any-return]
 
 
 def _note(width: int, hidden: int, out: int) -> nn.Module:

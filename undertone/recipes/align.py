@@ -45,7 +45,8 @@ def align(chosen: settings.Align) -> Path:
     encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes, chosen.engine == "packed")
 
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
-    objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains).to(model.device)
+    still = not (chosen.augment or chosen.spec_augment)
+    objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains, still).to(model.device)
     drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), shares, chosen.seed)
     plan = schedule(chosen, len(rows))
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undertone.attributes import ATTRIBUTES, note
-from undertone.models.base import IGNORED, Prompt, labelled
-from undertone.models.frozen_llm import FrozenLLM
+from undertone.models.base import IGNORED, Batch, Prompt, labelled
+from undertone.models.frozen_llm import FrozenLLM, Heard
 from undertone.models.logits import losses
 from undertone.records import Utterance
 from undertone.run import write_atomic
 from undertone.training.batches import interleaved
 from undertone.training.objectives import Objective, Sizes
+from undertone.training.still import Still
 from undertone.training.tasks import Exercise, Wording
 from undertone.training.teacher import Taught, Teacher, teach
 
@@ -138,9 +139,10 @@ def open_heads(model: FrozenLLM, folder: Path) -> Styles:
 
 
 class Lesson(NamedTuple):
-    """An encoded part of a batch: what is taught, the true classes (clip, attribute), each clip's words as CTC classes, and the tokens of
-    its speaker note."""
+    """An encoded part of a batch: the clips' names, what is taught, the true classes (clip, attribute), each clip's words as CTC classes,
+    and the tokens of its speaker note."""
 
+    names: tuple[str, ...]
     taught: Taught
     truth: Tensor
     words: tuple[Tensor, ...]
@@ -148,7 +150,9 @@ class Lesson(NamedTuple):
 
 
 class Alignment(Objective):
-    """Speech encoder and projector under the weighted objectives; the language model passes gradients on and has none itself."""
+    """Speech encoder and projector under the weighted objectives; the language model passes gradients on and has none itself.
+
+    `still`: every clip sounds the same whenever it is drawn, so that what does not learn is computed once a clip (`training.still`)."""
 
     parts = Parts._fields
 
@@ -159,6 +163,7 @@ class Alignment(Objective):
         temperature: float,
         vocabulary: Sequence[int],
         trains: Literal["front", "projector", "note"] = "front",
+        still: bool = False,
     ) -> None:
         super().__init__()
         self.front = model.front
@@ -178,6 +183,9 @@ class Alignment(Objective):
         if weights.note and not self._note_tokens:
             raise ValueError("objectives.note: the model has no tokens for a note; set note_tokens above 0")
         self._model = [model]  # in a list, so that its modules are not registered twice
+        learns = [name for name, value in self.front.named_parameters() if value.requires_grad]
+        stands = not weights.ctc and all(name.startswith("projector.note.") for name in learns)
+        self._still = Still(model) if still and stands else None
 
     @property
     def learner(self) -> nn.Module:
@@ -193,8 +201,8 @@ class Alignment(Objective):
 
     def forward(self, lesson: Lesson, sizes: Sizes) -> Parts:
         """The parts of a part of a batch, each divided by the whole batch's sizes."""
-        model, (taught, truth, words, notes), weights = self._model[0], lesson, self.weights
-        heard, tokens, clips = model.hear(taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
+        model, (names, taught, truth, words, notes), weights = self._model[0], lesson, self.weights
+        heard, tokens, clips = self._heard(names, taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
         counts = [model.token_count(n) for n in taught.batch.frame_lengths.tolist()]  # type: ignore[union-attr]
         zero = heard.tokens.new_zeros((), dtype=torch.float32)
         found = dict.fromkeys(Parts._fields, zero)
@@ -221,6 +229,12 @@ class Alignment(Objective):
             found["note"] = note_loss(spoken_note, notes, table).sum() / clips
         total = zero + sum((weight * found[name] for name, weight in weights._asdict().items()), zero)
         return Parts(**(found | {"loss": total}))
+
+    def _heard(self, names: Sequence[str], batch: Batch) -> Heard:
+        if self._still is None or batch.frames is None or batch.frame_lengths is None:
+            return self._model[0].hear(batch)
+        tokens = self._still(names, batch.frames, batch.frame_lengths)
+        return Heard(tokens[:0], tokens)
 
     def _said(self, hidden: Tensor, taught: Taught) -> dict[str, Tensor]:
         """(position,) losses of what is said, by name."""
@@ -256,7 +270,8 @@ class AlignmentEncoder(NamedTuple):
         lengths = torch.tensor([len(clip) for clip in frames])
         batch = replace(taught.batch, heard=None, frames=torch.cat(frames), frame_lengths=lengths).to(self.model.device)
         batch = batch.packed() if self.packed else batch
-        return (Lesson(taught._replace(batch=batch), self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
+        taught, names = taught._replace(batch=batch), tuple(one.row.id for one in rows)
+        return (Lesson(names, taught, self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
 
     def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
         """`rows` in `count` parts."""
