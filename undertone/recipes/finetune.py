@@ -46,7 +46,7 @@ def finetune(chosen: settings.Finetune) -> Path:
             raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
 
     system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
-    before = preferred_so_far(chosen, corridor, rows["train"] + rows["dev"] + rows["test"], system, run.folder)
+    before = preferred_so_far(chosen, corridor, sum(rows.values(), []), system, run.folder)
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
     if chosen.recompute:
@@ -90,15 +90,12 @@ def preferred_so_far(
         return {}
     if not any(map(has_pair, rows)):
         raise ValueError(f"dpo.weight: {chosen.data} has no clip with a right reply and the contrast's (contrast_reply); set it to 0")
+
+    def ask(row: Utterance) -> Prompt:
+        return Prompt(audio=corridor.heard[row.id], system=system)
+
     with ranks(corridor.model.device).main_process_first():
-        return margins(
-            corridor.model,
-            rows,
-            lambda row: Prompt(audio=corridor.heard[row.id], system=system),
-            chosen.batch,
-            Journal(folder / "reference.jsonl"),
-            bar("preferring"),
-        )
+        return margins(corridor.model, rows, ask, chosen.batch, Journal(folder / "reference.jsonl"), bar("preferring"))
 
 
 def unseen(utterances: Sequence[Utterance], seed: int, most: int = 500) -> list[Utterance]:
