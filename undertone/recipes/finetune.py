@@ -46,7 +46,7 @@ def finetune(chosen: settings.Finetune) -> Path:
             raise ValueError(f"{chosen.data}: no utterance with a reply in split {split!r}; finetune needs train and dev")
 
     system = ATTRIBUTES[chosen.naming].question if chosen.naming else chosen.system
-    before = preferred_so_far(chosen, corridor, sum(rows.values(), []), system, run.folder)
+    before = preferred_so_far(chosen, corridor, [*rows["train"], *rows["dev"], *rows["test"]], system, run.folder)
     layers = choose_layers(chosen.layers, corridor.model, chosen.seed)
     adapted = adapt(corridor.model, layers, chosen.lora.targets, chosen.lora.rank, chosen.lora.alpha, chosen.lora.dropout, chosen.seed)
     if chosen.recompute:
