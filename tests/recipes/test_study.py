@@ -171,3 +171,31 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
     assert "published: Qwen2.5-Omni 97.0 %".replace(" %", "\u202f%") in page
     assert "head at the hand-over" in page.rpartition("Not run:")[2]
     assert asked == len([row for row in read_folder(data).utterances if row.split == "test"])
+
+
+@pytest.mark.slow
+def test_the_frozen_roads_grid_runs_too(data: Path, tmp_path: Path) -> None:
+    """Arms that ask another arm's model, that only recognise, that train on a share of the clips."""
+    out, config = tmp_path / "study", tmp_path / "study.toml"
+    config.write_text(
+        f'grid = "frozen"\ndata = "{data}"\nbootstrap = 200\n'
+        '[train]\nmodel = "undertone-tiny-ears"\nnote_tokens = 14\ntrains = "note"\nsteps = 2\ncheck_every = 2\nbatch_size = 8\n'
+        "objectives = { ctc = 0.0, note = 1.0 }\n"
+        '[ask]\nsuites = ["pa", "content"]\ntogether = "frozen/synthesised"\nbootstrap = 50\n'
+        '[hear]\nsuite = "frozen/synthesised"\nbootstrap = 50\n'
+    )
+    arms = ["semantic", "words-only", "untagged", "cascade", "classifier", "oracle", "aligned", "10 % of the clips"]
+    undertone("study", "--config", config, "--out", out, "--seeds", "0", "--arms", *arms)
+    rows = list(read_rows(out / "scores.jsonl", Score))
+    found = {(row.run, row.suite, row.metric): row for row in rows if row.group == "all"}
+    assert found["oracle", "frozen/synthesised", "pa_score"].value == 1
+    assert ("classifier", "frozen/synthesised", "pa_score") not in found
+    assert ("oracle", "frozen/synthesised", "ua") not in found
+    assert {run for run, suite, metric in found if (suite, metric) == ("frozen/synthesised", "ua")} == set(arms) - {"cascade", "oracle"}
+    assert {row.details["cell"] for row in rows if row.suite == "claims"} >= {
+        "frozen/synthesised wa",
+        "frozen/synthesised",
+        "content exact",
+    }
+    assert (out / "seed-0" / "data-0.1" / "metadata.jsonl").exists()
+    assert "## How many clips, how many wrong notes" in (out / "study.md").read_text()
