@@ -22,7 +22,9 @@ def section(path: Path) -> str:
     """The tables of a file; those of study_GRID.jsonl are the grid's, with its claims."""
     rows, source = list(read_rows(path, Score)), str(path.relative_to(HOME))
     kind, _, grid = path.stem.partition("study_")
-    return results(rows, source) if kind else f"# Study {grid}\n\n{study.page(rows, read_grid(grid), source)}"
+    if not kind:
+        return f"# Study {grid}\n\n{study.page(rows, read_grid(grid), source)}"
+    return "\n".join(filter(None, [results(rows, source), study.claims(rows)])) + "\n"
 
 
 if __name__ == "__main__":
