@@ -32,7 +32,7 @@ FOLDS = range(4)
 FOUR = ["neutral", "happy", "sad", "angry"]
 NAMING = settings.Tasks(reply=0.2, recognition=0.1, captioning=0.1, naming=0.6)
 ONLY_NAMES = settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)
-TAUGHT = settings.Objectives(ctc=0.1, style=1.0, note=1.0)
+TAUGHT = settings.Objectives(ctc=0.1, style=1.0)
 ONLY_STYLE = settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
 METHODS: dict[str, dict[str, Any]] = {
     "aligned": {"tasks": NAMING, "objectives": TAUGHT},
