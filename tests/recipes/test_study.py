@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -104,19 +103,25 @@ def test_an_analysis_names_the_layers(tmp_path: Path) -> None:
     assert read_layers(tmp_path) == ranges | {"hand_over": 7, "count": 15, "last": 14, "voice_end": 6}
 
 
-def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
-    now = provenance()
-    for name, change in (("vanilla", {}), ("pe-ft", {"inputs": {"dtype": "bfloat16"}}), ("selective", {"commit": "0" * 12})):
-        folder = tmp_path / "seed-0" / "eval" / name
+@pytest.mark.parametrize(("other", "said"), [
+    ({"commit": "0" * 12}, "made by another commit or other packages than"),
+    ({"inputs": {"dtype": "bfloat16", "data": "abc"}}, "its dtype is not that of"),
+    ({"inputs": {"dtype": "float32", "data": "xyz"}}, "its data is not that of"),
+])  # fmt: skip
+def test_runs_that_disagree_are_refused(other: dict[str, object], said: str, tmp_path: Path) -> None:
+    now, whole = provenance(), {"dtype": "float32", "data": "abc"}
+
+    def made(name: str, change: dict[str, object]) -> None:
+        folder = tmp_path / "seed-0" / name
         folder.mkdir(parents=True)
-        (folder / "provenance.json").write_text(json.dumps(now | {"inputs": {"dtype": "float32"}} | change))
-    with pytest.raises(ValueError, match=r"selective: made by another commit or other packages than this session; delete it"):
-        refuse_mixture(tmp_path, now)
-    shutil.rmtree(tmp_path / "seed-0" / "eval" / "selective")
-    with pytest.raises(ValueError, match="computed in"):
-        refuse_mixture(tmp_path, now)
-    shutil.rmtree(tmp_path / "seed-0" / "eval" / "pe-ft")
+        (folder / "provenance.json").write_text(json.dumps(now | {"inputs": whole} | change))
+
+    made("train/share", {"inputs": whole | {"data": "a part of it"}})
+    made("eval/pe-ft", {})
     refuse_mixture(tmp_path, now)
+    made("eval/vanilla", other)
+    with pytest.raises(ValueError, match=rf"vanilla: {said} .*delete"):
+        refuse_mixture(tmp_path, now)
 
 
 def test_a_share_holds_whole_pairs_and_the_other_splits(data: Path, tmp_path: Path) -> None:

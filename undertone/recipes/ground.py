@@ -95,19 +95,20 @@ def share_out(ground: Ground, wanted: Iterable[Path]) -> None:
 
 
 def refuse_mixture(folder: Path, now: Mapping[str, object] | None = None) -> None:
-    """ValueError where runs of one seed read other data or another model, or any two were made by other versions."""
+    """ValueError where two runs were made by other versions, or of one seed ask other data or compute in another number format."""
     versions: dict[str, Path | str] = {json.dumps({key: now[key] for key in ("commit", "packages")}): "this session"} if now else {}
     for seed in sorted(folder.glob("seed-*")):
-        read: dict[tuple[str, str], tuple[object, Path]] = {}
+        read: dict[str, tuple[object, Path]] = {}
         for path in sorted(seed.glob("*/*/provenance.json")):
-            table = json.loads(path.read_text())
-            made = versions.setdefault(json.dumps({key: table.get(key) for key in ("commit", "packages")}), path.parent)
+            table, run, kind = json.loads(path.read_text()), path.parent, path.parent.parent.name
+            made = versions.setdefault(json.dumps({key: table.get(key) for key in ("commit", "packages")}), run)
             if len(versions) > 1:
-                others = next(where for where in versions.values() if where != made)
-                raise ValueError(
-                    f"{path.parent}: made by another commit or other packages than {others}; delete it, or choose another --out"
-                )
-            for name, content in table.get("inputs", {}).items():
-                before, where = read.setdefault((path.parent.parent.name, name), (content, path.parent))
-                if name == "dtype" and before != content:
-                    raise ValueError(f"{path.parent}: computed in {content}, {where} in {before}; delete one of them")
+                other = next(where for where in versions.values() if where != made)
+                raise ValueError(f"{run}: made by another commit or other packages than {other}; delete it, or choose another --out")
+            # An arm may train on a share of the data; all are asked the same.
+            alike = {"dtype": "dtype"} | ({f"data of {kind}": "data"} if kind != "train" else {})
+            for name, field in alike.items():
+                content = table.get("inputs", {}).get(field)
+                before, where = read.setdefault(name, (content, run))
+                if before != content:
+                    raise ValueError(f"{run}: its {field} is not that of {where} ({content}, {before}); delete one of them")
