@@ -37,7 +37,8 @@ class Objective(nn.Module, ABC):
 
 
 class Losses(NamedTuple):
-    """The loss that is minimised and its parts, each divided by the batch's sizes; and right predictions of the heads."""
+    """The loss that is minimised and its parts, each divided by the batch's sizes; right predictions of the heads; and of pairs the loss
+    and how many prefer the right reply more than the model did before (`preference`). What is not trained on is 0."""
 
     loss: Tensor
     sft: Tensor
@@ -45,12 +46,14 @@ class Losses(NamedTuple):
     attribute: Tensor
     category_right: Tensor
     attribute_right: Tensor
+    preference: Tensor
+    preferred: Tensor
 
 
 class PeFt(Objective):
     """The adapted model and, where λ > 0, the head at the output of `layer`."""
 
-    parts: ClassVar[tuple[str, ...]] = Losses._fields
+    parts = Losses._fields
 
     def __init__(self, model: SpeechLM, adapted: nn.Module, layer: LayerRef, weight: float, width: int) -> None:
         super().__init__()
@@ -103,10 +106,17 @@ class PeFt(Objective):
     def added_up(self, summed: Tensor, states: Sequence[Tensor], batch: Batch, truth: Targets, sizes: Sizes) -> Losses:
         """SFT from its `summed` token losses, and the head's losses from what was tapped."""
         sft = summed / max(1, sizes.tokens)
+        nothing = sft.new_zeros(())
+        losses = Losses(sft, sft, *[nothing] * (len(Losses._fields) - 2))
         if self.adch is None:
-            nothing = sft.new_zeros(())
-            return Losses(sft, sft, nothing, nothing, nothing, nothing)
+            return losses
         pooled = mean_over(states[0], self.model.audio_mask(batch), batch.packing)
         sums = self.adch(pooled, Targets(truth.category.to(pooled.device), truth.value.to(pooled.device)))
         category, attribute = sums.category / max(1, sizes.clips), sums.attribute / max(1, sizes.clips)
-        return Losses(sft + self.weight * (category + attribute), sft, category, attribute, sums.category_right, sums.attribute_right)
+        return losses._replace(
+            loss=sft + self.weight * (category + attribute),
+            category=category,
+            attribute=attribute,
+            category_right=sums.category_right,
+            attribute_right=sums.attribute_right,
+        )

@@ -6,7 +6,7 @@ lowers what both replies are given (Pang et al. 2024, arXiv 2404.19733, section 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from undertone.records import Reply, Utterance
 from undertone.run import Journal
 from undertone.training.heads import Targets
 from undertone.training.loop import Encoder
-from undertone.training.objectives import PeFt, Sizes
+from undertone.training.objectives import Losses, PeFt, Sizes
 
 
 class Contrast(NamedTuple):
@@ -32,42 +32,26 @@ class Contrast(NamedTuple):
     margin: Tensor
 
 
-class PairLosses(NamedTuple):
-    """`Losses`, and of the pairs the loss and how many prefer the right reply more than the model did before."""
-
-    loss: Tensor
-    sft: Tensor
-    category: Tensor
-    attribute: Tensor
-    category_right: Tensor
-    attribute_right: Tensor
-    preference: Tensor
-    preferred: Tensor
-
-
 class PreferencePeFt(PeFt):
     """`PeFt`, and `share` · DPO at temperature `beta`."""
-
-    parts: ClassVar[tuple[str, ...]] = PairLosses._fields
 
     def __init__(self, *like: Any, share: float, beta: float) -> None:
         super().__init__(*like)
         self.share, self.beta = share, beta
 
-    def forward(self, batch: Batch, truth: Targets, contrast: Contrast | None, sizes: Sizes) -> PairLosses:  # type: ignore[override]
+    def forward(self, batch: Batch, truth: Targets, contrast: Contrast | None, sizes: Sizes) -> Losses:  # type: ignore[override]
         """As `PeFt`'s; a part without pairs has no `contrast`."""
         model = self.model
         with self.tapped() as states:
             tokens = model.token_losses(batch)
         losses = self.added_up(tokens.sum(), states, batch, truth, sizes)
         if contrast is None:
-            nothing = losses.loss.new_zeros(())
-            return PairLosses(*losses, nothing, nothing)
+            return losses
         right = -_by_row(tokens, contrast.right)[list(contrast.rows)]
         gain = right + _by_row(model.token_losses(contrast.batch), contrast.wrong) - contrast.margin
         preference = F.softplus(-self.beta * gain).sum() / max(1, sizes.pairs)
-        loss = losses.loss + self.share * preference
-        return PairLosses(loss, *losses[1:], preference, (gain > 0).sum() / max(1, sizes.pairs))
+        preferred = (gain > 0).sum() / max(1, sizes.pairs)
+        return losses._replace(loss=losses.loss + self.share * preference, preference=preference, preferred=preferred)
 
     def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
         """SFT and DPO together choose the checkpoint."""
