@@ -82,7 +82,7 @@ def clustered_statistic(
     value = float(_quietly(of, sums.sum(1)))
     if np.isnan(value):
         return Estimate(None, None, None, 0)
-    values = _quietly(of, _drawn(len(sizes), resamples, seed) @ sums.T)
+    values = _quietly(of, drawn(len(sizes), resamples, seed) @ sums.T)
     values, thinnest = values[~np.isnan(values)], len(sizes) if rests_on is None else rests_on
     if thinnest < 2 or not len(values):
         return Estimate(value, None, None, len(array))
@@ -130,11 +130,11 @@ def jackknife(of: Callable[[NDArray[np.bool_]], float], clusters: Sequence[Hasha
 def bootstrap_means(values: Array, clusters: Sequence[Hashable], resamples: int, seed: int) -> Array:
     """(row, resample) means of each row of `values` (row, item) under the same resamples, so that rows can be compared in pairs."""
     sums, sizes = _totals(values, clusters)
-    drawn = _drawn(len(sizes), resamples, seed)
-    return sums @ drawn.T / (drawn @ sizes)
+    counts = drawn(len(sizes), resamples, seed)
+    return sums @ counts.T / (counts @ sizes)
 
 
-def _drawn(groups: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def drawn(groups: int, resamples: int, seed: int) -> NDArray[np.int64]:
     """(resample, cluster) how often each cluster is drawn."""
     return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
 

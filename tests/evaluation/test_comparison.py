@@ -67,9 +67,9 @@ def test_where_nothing_was_seen_to_differ_the_bounds_are_those_of_n() -> None:
     found = difference(same, same)
     assert (found.value, found.above) == (0.0, 1.0)
     assert found.low == pytest.approx(-2 * (1 - 0.025 ** (1 / 50)))
-    # Equal replies on 50 texts do not prove that two models are within a point of each other, on 5,000 they do.
+    # Equal replies on 50 texts do not prove that two models are within a point of each other, on 5,000 they do; one training never does.
     many = [[Value(0.0, f"t{i}") for i in range(5000)]]
-    for side, says in ((same, "undecided"), (many, "supported")):
+    for side, says in ((2 * same, "undecided"), (2 * many, "supported"), (many, "undecided")):
         apart = difference(side, side, margin=0.01)
         assert verdict(apart, "within", 0.01, p_value(apart, "within", 0.01)) == says
 
@@ -85,12 +85,13 @@ def test_trainings_that_contradict_one_another_decide_nothing() -> None:
     assert verdict(apart, "above", 0.0, 0.001) == "undecided"
     assert verdict(apart._replace(trainings=(0.2, 0.1, 0.01)), "above", 0.0, 0.001) == "supported"
     assert verdict(apart._replace(trainings=(0.2, 0.1, 0.01)), "above", 0.0, 0.05) == "undecided"
+    assert verdict(apart._replace(trainings=(0.1,)), "above", 0.0, 0.001) == "undecided"
 
 
 def test_within_needs_both_bounds() -> None:
     inside = Difference(0.01, -0.02, 0.04, 300, (0.01,), 0.001, 0.2)
     assert p_value(inside, "within", 0.05) == 0.2
-    outside = Difference(0.2, 0.1, 0.3, 300, (0.2,), 0.0005, 0.002)
+    outside = Difference(0.2, 0.1, 0.3, 300, (0.18, 0.22), 0.0005, 0.002)
     assert p_value(outside, "within", 0.05) == 0.002
     assert verdict(outside, "within", 0.05, 0.002) == "not supported"
 

@@ -2,8 +2,8 @@
 
 Clips of one text are not independent, and neither are replies of one training. So texts and trainings are both drawn again (the pigeonhole
 bootstrap, Owen 2007, which rather overstates the interval than understates it); both runs see the same draws, so noise that they share
-cancels. Of few trainings a bootstrap knows little: a verdict also asks that every single training says the same. P-values of many
-comparisons are adjusted together (Holm 1979).
+cancels. Of few trainings a bootstrap knows little, and of one nothing: a verdict also asks for two at least, and that every single one
+says the same. P-values of many comparisons are adjusted together (Holm 1979).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from undertone.intervals import Array, agreed
+from undertone.intervals import Array, agreed, drawn
 
 Lies = Literal["above", "below", "within"]
 Verdict = Literal["supported", "not supported", "undecided"]
@@ -74,11 +74,10 @@ def difference(
     number = {name: i for i, name in enumerate(sorted({one.cluster for side in (*ours, *theirs) for one in side}))}
     first, second = _totals(ours, number), _totals(theirs, number)
     trainings = _means(first, np.ones((1, len(number))))[:, 0] - _means(second, np.ones((1, len(number))))[:, 0]
-    rng = np.random.default_rng(seed)
-    texts = rng.multinomial(len(number), np.full(len(number), 1 / len(number)), size=resamples).astype(float)
-    drawn = rng.multinomial(len(ours), np.full(len(ours), 1 / len(ours)), size=resamples) / len(ours)
+    texts = drawn(len(number), resamples, seed).astype(float)
+    weights = drawn(len(ours), resamples, seed + 1) / len(ours)
     apart = _means(first, texts) - _means(second, texts)
-    found = np.einsum("rs,sr->r", drawn, apart)
+    found = np.einsum("rs,sr->r", weights, apart)
     value = float(trainings.mean())
     if np.ptp(found) < 1e-12:
         low, high = agreed(value, len(number), (-reach, reach))
@@ -133,9 +132,10 @@ def p_value(found: Difference, lies: Lies, margin: float) -> float:
 
 
 def verdict(found: Difference, lies: Lies, margin: float, p: float) -> Verdict:
-    """Of a claim with the adjusted p-value `p`: supported or not supported only if it is no noise and all trainings say the same."""
+    """Of a claim with the adjusted p-value `p`: supported or not supported only if it is no noise, and all of several trainings say the
+    same."""
     says = {_says(value, lies, margin) for value in (found.value, *found.trainings)}
-    if p >= LEVEL or len(says) > 1:
+    if p >= LEVEL or len(found.trainings) < 2 or len(says) > 1:
         return "undecided"
     return "supported" if says.pop() else "not supported"
 

@@ -61,7 +61,7 @@ def how(scores: Sequence[Score]) -> str:
     return (
         f"Each claim beside what was measured over {trainings} training{'s' * (trainings != 1)} an arm: the difference with its 95 % "
         "interval (texts and trainings drawn again), the least and greatest of single trainings, and p adjusted for all claims (Holm). A "
-        "verdict needs p < 0.05 and all trainings on one side."
+        "verdict needs p < 0.05 and two trainings or more, all on one side."
     )
 
 
