@@ -30,8 +30,9 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return
-    for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-        mallopt(parameter, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    if not mallopt(M_MMAP_THRESHOLD, 1 << 30):
+        mallopt(M_MMAP_THRESHOLD, 1 << 25)  # the most that glibc took before 2.35
 
 
 def _begin(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:

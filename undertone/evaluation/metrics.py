@@ -67,7 +67,7 @@ def preference_scores(rows: Sequence[Asked], score: MakeScore, resamples: int, s
     model gives no probabilities."""
     for suite, group, members in _cells([row for row in rows if row.utterance.reply and row.utterance.contrast_reply]):
         known = [row for row in members if row.reply.preference is not None]
-        wins = [0.5 * ((row.reply.preference or 0) > 0) + 0.5 * ((row.reply.preference or 0) >= 0) for row in known]
+        wins = [preferred(row.reply.preference or 0.0) for row in known]
         estimate = clustered_mean(wins, _clusters(known), resamples, seed, RATE)
         yield _row(score, suite, "preference", group, estimate, unscored=len(members) - len(known))
 
@@ -109,6 +109,11 @@ def exact_drop(before: Sequence[Asked], after: Sequence[Asked], score: MakeScore
         if group == "all":
             drops = [known[row.utterance.id] - exactly_right(row) for row in members]
             yield _row(score, suite, "exact_drop", group, clustered_mean(drops, _clusters(members), resamples, seed, SIGNED))
+
+
+def preferred(lean: float) -> float:
+    """1 where the right reply is the likelier one, 0 where the contrast's is; a tie counts half."""
+    return 0.5 * (lean > 0) + 0.5 * (lean >= 0)
 
 
 def _clusters(rows: Sequence[Asked]) -> list[str]:

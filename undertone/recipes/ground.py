@@ -44,7 +44,7 @@ def ground_of(chosen: settings.Study, grid: Grid, folder: Path, seed: int) -> Gr
         except NotInstalled as error:
             logging.getLogger(__name__).warning("other_voices: no test in another synthesiser's voices, for %s", error)
     if grid.recipe == "align" or chosen.layers:
-        return Ground(folder, seed, data, other, named(chosen.layers))
+        return Ground(folder, seed, data, other, with_ends(chosen.layers))
     say(f"seed {seed}: analysing")
     model = {"model": chosen.train["model"]} if "model" in chosen.train else {}
     own = model | chosen.analyze | {"data": str(data), "out": str(folder / "analyze"), "seed": seed}
@@ -55,7 +55,9 @@ def ground_of(chosen: settings.Study, grid: Grid, folder: Path, seed: int) -> Gr
 def before_speaking(folder: Path, chosen: settings.Study) -> Ground:
     """A ground on which settings can be laid out and nothing else, before anything is made."""
     guess = {"voice": "0-0", "meaning": "1-1", "adapt": "0-1", "after": "2-2", "hand_over": "1"}
-    return Ground(folder, chosen.seeds[0], chosen.data or folder, folder if chosen.other_voices else None, named(chosen.layers or guess))
+    return Ground(
+        folder, chosen.seeds[0], chosen.data or folder, folder if chosen.other_voices else None, with_ends(chosen.layers or guess)
+    )
 
 
 def read_layers(folder: Path) -> dict[str, str | int]:
@@ -66,10 +68,10 @@ def read_layers(folder: Path) -> dict[str, str | int]:
     first, end = chosen["adapt"]
     after = f"{end + 1}-{last}" if end < last else ""
     ranges = {name: f"{low}-{high}" for name, (low, high) in (("voice", chosen["paralinguistic"]), ("meaning", chosen["semantic"]))}
-    return named({**ranges, "adapt": f"{first}-{end}", "after": after, "hand_over": str(chosen["hand_over"])})
+    return with_ends({**ranges, "adapt": f"{first}-{end}", "after": after, "hand_over": str(chosen["hand_over"])})
 
 
-def named(layers: Mapping[str, str]) -> dict[str, str | int]:
+def with_ends(layers: Mapping[str, str]) -> dict[str, str | int]:
     """`layers`, and what follows from them: how many are adapted, the last of them, and the last that carries the voice."""
     found: dict[str, str | int] = {name: int(value) if value.isdecimal() else value for name, value in layers.items()}
     ends = {name: [int(end) for end in value.split("-")] for name, value in layers.items() if "-" in value}

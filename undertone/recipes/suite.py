@@ -42,7 +42,8 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
         raise ValueError(f"{chosen.data}: no clip can be heard, rejected.jsonl in {run.folder} says why; --words plain types the words")
     answered = judged(suite, judges, [Answered(item, replies[item.utterance.id]) for item in items if item.utterance.id in replies])
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
-    silent = [item for item in items if item.utterance.id not in replies and item.utterance.id not in unheard(run.folder)]
+    known = replies.keys() | unheard(run.folder)
+    silent = [item for item in items if item.utterance.id not in known]
     scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges))]
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)

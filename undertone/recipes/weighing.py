@@ -5,7 +5,7 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.comparison import Cell, Difference, Value, difference, holm, p_value, verdict
-from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, suite_of
+from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, preferred, suite_of
 from undertone.recipes.arms import Laid
 from undertone.recipes.recognize import answers
 from undertone.records import CLAIMS, CONTENT, Judgement, Reply, Score, Utterance, read_rows
@@ -74,8 +74,7 @@ def adds(row: Asked, metric: str) -> float | None:
     if metric == "exact":
         return float(exactly_right(row)) if row.utterance.reply is not None else None
     if metric == "preference":
-        lean = row.reply.preference
-        return None if lean is None else 0.5 * (lean > 0) + 0.5 * (lean >= 0)
+        return None if row.reply.preference is None else preferred(row.reply.preference)
     raise ValueError(f"{metric}: no mean over replies; compare {', '.join(OF_A_VERDICT)}, exact, preference, or wa of what was recognised")
 
 
