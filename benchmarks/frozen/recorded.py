@@ -2,8 +2,9 @@
 
     python benchmarks/frozen/recorded.py --corpus ravdess --data RAVDESS --base runs/demo-frozen/seed-0/align/aligned/model
 
-Only the note of the base learns: what is trained whole learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl: runs aligned, classifier, labels-only, shuffled (all from the same base, encoder and clips) and statistics, a
-logistic regression on MFCC and F0 statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not repeated.
+Only the note of the base learns: what is trained whole learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl: runs
+aligned, classifier, labels-only, shuffled (all from the same base, encoder and clips) and statistics, a logistic regression on MFCC and F0
+statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not repeated.
 """
 
 import argparse
