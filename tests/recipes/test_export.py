@@ -20,6 +20,7 @@ from undertone.cli import main
 from undertone.models import files, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.tiny import WEIGHTS
+from undertone.recipes.export import hollow
 from undertone.records import Score
 from undertone.run import write_rows
 from undertone.training.lora import MadeWith, adapt, choose_layers, load_adapter, save_adapter
@@ -140,6 +141,14 @@ def test_a_thinker_in_one_file_and_bfloat16_stays_so(tmp_path: Path) -> None:
     wanted = (layer.base_layer.weight + layer.get_delta_weight("default")).bfloat16()
     assert after["model.layers.0.self_attn.q_proj.weight"].equal(wanted.detach())
     torch.testing.assert_close(logits(open_model(str(tmp_path / "out"), dtype="float32")), logits(model), rtol=0.1, atol=0.3)
+
+
+@pytest.mark.parametrize("family", STOCK)
+def test_a_base_is_known_without_its_weights(family: str, tmp_path: Path) -> None:
+    base = saved(family, tmp_path / "base")
+    known, whole = hollow(base, "generic" if family == "generic" else "", ""), opened(family, base)
+    assert {value.device.type for value in known.module.parameters()} == {"meta"}
+    assert known.stored_names(list(files.places(base))) == whole.stored_names(list(files.places(base)))
 
 
 @pytest.mark.parametrize("family", STOCK)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from undertone import settings
-from undertone.models import files, open_model, place
+from undertone.lookup import resolve
+from undertone.models import FAMILIES, family_of, files, place
 from undertone.models.base import SpeechLM
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
@@ -38,8 +39,7 @@ def export(chosen: settings.Export) -> Path:
         raise ValueError(f"{chosen.out}: there is something else already; choose another --out, or delete the folder")
 
     stored = files.places(base)
-    model = open_model(str(base), chosen.family, "cpu", "bfloat16")  # in whatever format: what is added to is read from the files
-    refuse_frozen(model, name)
+    model = hollow(base, chosen.family, name)
     names = model.stored_names(list(stored))
     adapted = load_adapter(model, chosen.adapter)
     check_plain(adapted, chosen.adapter)
@@ -59,12 +59,16 @@ def export(chosen: settings.Export) -> Path:
     return chosen.out
 
 
-def refuse_frozen(model: SpeechLM, name: str) -> None:
-    """ValueError for a model of the frozen road, whose checkpoint is what was trained."""
-    if isinstance(model, FrozenLLM):
+def hollow(base: Path, family: str, name: str) -> SpeechLM:
+    """The model without its weights, of which names and shapes are asked alone: what is added to is read from the files. ValueError for a
+    model of the frozen road, whose checkpoint is what was trained."""
+    kind = resolve(FAMILIES, family or family_of(base), "model family")
+    if kind.family == FrozenLLM.family:
         raise ValueError(
             f"model {name}: undertone align made it, and its folder is all there is to give away; there is no adapter to merge"
         )
+    known: SpeechLM = kind.hollow(kind.configuration(base))
+    return known
 
 
 def identity(chosen: settings.Export, made: MadeWith, name: str, page: str) -> dict[str, str]:
