@@ -19,6 +19,7 @@ from checkpoints import STOCK, saved
 from undertone.cli import main
 from undertone.models import files, open_model
 from undertone.models.base import Prompt, SpeechLM
+from undertone.models.stock import Stock
 from undertone.models.tiny import WEIGHTS
 from undertone.recipes.export import hollow
 from undertone.records import Score
@@ -149,6 +150,11 @@ def test_a_base_is_known_without_its_weights(family: str, tmp_path: Path) -> Non
     known, whole = hollow(base, "generic" if family == "generic" else "", ""), opened(family, base)
     assert {value.device.type for value in known.module.parameters()} == {"meta"}
     assert known.stored_names(list(files.places(base))) == whole.stored_names(list(files.places(base)))
+
+
+def test_a_family_that_cannot_do_without_weights_is_opened_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Stock, "hollow")
+    assert {value.device.type for value in hollow(TINY, "", "").module.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize("family", STOCK)

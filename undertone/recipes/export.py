@@ -11,7 +11,7 @@ from typing import Any
 
 from undertone import settings
 from undertone.lookup import resolve
-from undertone.models import FAMILIES, family_of, files, place
+from undertone.models import FAMILIES, family_of, files, open_model, place
 from undertone.models.base import SpeechLM
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
@@ -60,13 +60,15 @@ def export(chosen: settings.Export) -> Path:
 
 
 def hollow(base: Path, family: str, name: str) -> SpeechLM:
-    """The model without its weights, of which names and shapes are asked alone: what is added to is read from the files. ValueError for a
-    model of the frozen road, whose checkpoint is what was trained."""
+    """The model without its weights, for its names and shapes alone: what is added to is read from the files. With them where its family
+    cannot do without. ValueError for a model of the frozen road, whose checkpoint is what was trained."""
     kind = resolve(FAMILIES, family or family_of(base), "model family")
     if kind.family == FrozenLLM.family:
         raise ValueError(
             f"model {name}: undertone align made it, and its folder is all there is to give away; there is no adapter to merge"
         )
+    if not hasattr(kind, "hollow"):
+        return open_model(str(base), family, "cpu", "bfloat16")
     known: SpeechLM = kind.hollow(kind.configuration(base))
     return known
 
