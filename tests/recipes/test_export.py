@@ -21,7 +21,7 @@ from undertone.models import files, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.stock import Stock
 from undertone.models.tiny import WEIGHTS
-from undertone.recipes.export import hollow
+from undertone.recipes.export import known
 from undertone.records import Score
 from undertone.run import write_rows
 from undertone.training.lora import MadeWith, adapt, choose_layers, load_adapter, save_adapter
@@ -147,14 +147,14 @@ def test_a_thinker_in_one_file_and_bfloat16_stays_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", STOCK)
 def test_a_base_is_known_without_its_weights(family: str, tmp_path: Path) -> None:
     base = saved(family, tmp_path / "base")
-    known, whole = hollow(base, "generic" if family == "generic" else "", ""), opened(family, base)
-    assert {value.device.type for value in known.module.parameters()} == {"meta"}
-    assert known.stored_names(list(files.places(base))) == whole.stored_names(list(files.places(base)))
+    hollow, whole = known(base, "generic" if family == "generic" else "", ""), opened(family, base)
+    assert {value.device.type for value in hollow.module.parameters()} == {"meta"}
+    assert hollow.stored_names(list(files.places(base))) == whole.stored_names(list(files.places(base)))
 
 
 def test_a_family_that_cannot_do_without_weights_is_opened_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Stock, "hollow")
-    assert {value.device.type for value in hollow(TINY, "", "").module.parameters()} == {"cpu"}
+    assert {value.device.type for value in known(TINY, "", "").module.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize("family", STOCK)

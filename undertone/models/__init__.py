@@ -72,6 +72,15 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "", b
     return opened
 
 
+def open_hollow(checkpoint: str | Path, family: str = "", dtype: str = "bfloat16") -> "SpeechLM":
+    """The model of `checkpoint` by its configuration alone, without weights (meta device); ValueError for a family that cannot."""
+    import torch
+
+    kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
+    known: SpeechLM = kind.hollow(kind.configuration(checkpoint), getattr(torch, dtype))
+    return known
+
+
 def choose_attention(opened: "SpeechLM", place: str, number: "torch.dtype") -> None:
     """Plain attention where it is the faster one."""
     import torch

@@ -1,8 +1,7 @@
 """`undertone finetune --estimate`: what a fine-tuning would take, from the checkpoint's configuration alone."""
 
 from undertone import settings
-from undertone.lookup import resolve
-from undertone.models import FAMILIES, family_of, place
+from undertone.models import open_hollow, place
 from undertone.models.quantised import Saved, saved
 from undertone.training.estimate import Cost, Step, cost
 from undertone.training.lora import adapt, choose_layers
@@ -14,10 +13,8 @@ def estimate(chosen: settings.Finetune) -> Cost:
     a family whose configuration alone does not make a model."""
     import torch
 
-    checkpoint = place(chosen.model)
-    kind = resolve(FAMILIES, chosen.family or family_of(checkpoint), "model family")
-    # What empty means is settled for a GPU: that is where such models are trained.
-    model = kind.hollow(kind.configuration(checkpoint), getattr(torch, chosen.dtype or "bfloat16"))
+    # What an empty dtype means is settled for a GPU: that is where such models are trained.
+    model = open_hollow(place(chosen.model), chosen.family, chosen.dtype or "bfloat16")
     layers = choose_layers(chosen.layers, model, chosen.seed)
     lora, fewer = chosen.lora, saved(model, chosen.bits) if chosen.bits else Saved()
     with torch.device("meta"):
@@ -26,7 +23,7 @@ def estimate(chosen: settings.Finetune) -> Cost:
         recompute(model)
     step = Step(chosen.batch_size, chosen.accumulate, min(Step._field_defaults["seconds"], model.seconds_at_most))
     found = cost(model, adapted, step, bool(chosen.adch.weight), fewer)
-    print(said(chosen, kind.family, step, found), end="")
+    print(said(chosen, model.family, step, found), end="")
     return found
 
 

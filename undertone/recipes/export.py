@@ -11,7 +11,7 @@ from typing import Any
 
 from undertone import settings
 from undertone.lookup import resolve
-from undertone.models import FAMILIES, family_of, files, open_model, place
+from undertone.models import FAMILIES, family_of, files, open_hollow, open_model, place
 from undertone.models.base import SpeechLM
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
@@ -39,7 +39,7 @@ def export(chosen: settings.Export) -> Path:
         raise ValueError(f"{chosen.out}: there is something else already; choose another --out, or delete the folder")
 
     stored = files.places(base)
-    model = hollow(base, chosen.family, name)
+    model = known(base, chosen.family, name)
     names = model.stored_names(list(stored))
     adapted = load_adapter(model, chosen.adapter)
     check_plain(adapted, chosen.adapter)
@@ -59,7 +59,7 @@ def export(chosen: settings.Export) -> Path:
     return chosen.out
 
 
-def hollow(base: Path, family: str, name: str) -> SpeechLM:
+def known(base: Path, family: str, name: str) -> SpeechLM:
     """The model without its weights, for its names and shapes alone: what is added to is read from the files. With them where its family
     cannot do without. ValueError for a model of the frozen road, whose checkpoint is what was trained."""
     kind = resolve(FAMILIES, family or family_of(base), "model family")
@@ -67,10 +67,7 @@ def hollow(base: Path, family: str, name: str) -> SpeechLM:
         raise ValueError(
             f"model {name}: undertone align made it, and its folder is all there is to give away; there is no adapter to merge"
         )
-    if not hasattr(kind, "hollow"):
-        return open_model(str(base), family, "cpu", "bfloat16")
-    known: SpeechLM = kind.hollow(kind.configuration(base))
-    return known
+    return open_hollow(base, family) if hasattr(kind, "hollow") else open_model(str(base), family, "cpu", "bfloat16")
 
 
 def identity(chosen: settings.Export, made: MadeWith, name: str, page: str) -> dict[str, str]:

@@ -140,7 +140,7 @@ def load_adapter(model: SpeechLM, folder: Path, strength: float = 1.0) -> Any:
         adapted = PeftModel.from_pretrained(model.module, folder, low_cpu_mem_usage=hollow)  # type: ignore[arg-type]
         if hollow:  # PEFT moves an adapter to where its model is, and on the meta device it has no weights
             own = load_peft_weights(str(folder), device="cpu")
-            named = {name: own[name.replace(".default", "")] for name in adapted.state_dict() if name.replace(".default", "") in own}
+            named = {name: own[key] for name in adapted.state_dict() if (key := name.replace(".default", "")) in own}
             adapted.load_state_dict(named, strict=False, assign=True)
     except (SafetensorError, json.JSONDecodeError, KeyError) as error:
         raise OSError(f"{folder}: no whole adapter ({error}); fine-tune again or copy it again") from None
