@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from recorded import FOLDS, FOUR, NAMING, TAUGHT, pooled
+from recorded import FOLDS, FOUR, NAMING, pooled
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
@@ -74,7 +74,7 @@ def german(given: argparse.Namespace, model: str) -> Iterator[Score]:
     )
     teach = settings.Align(
         data=data, model=model, name="aligned-german", attributes=["emotion"], tasks=NAMING.model_copy(update={"reply": 0.0}),
-        objectives=TAUGHT.model_copy(update={"ctc": 0.0}), steps=given.steps, check_every=given.steps // 4, learning_rate=5e-4,
+        objectives=settings.Objectives(ctc=0.0, style=1.0, note=1.0), steps=given.steps, check_every=given.steps // 4, learning_rate=5e-4,
         out=given.out / "german" / "align",
     )  # fmt: skip
     models = {"aligned": model, "aligned-german": str(align(teach))}

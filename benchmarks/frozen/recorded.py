@@ -2,9 +2,10 @@
 
     python benchmarks/frozen/recorded.py --corpus ravdess --data RAVDESS --base runs/demo-frozen/seed-0/align/aligned/model
 
-Only the note of the base learns: what is trained whole learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl: runs
-aligned, classifier, labels-only, shuffled (all from the same base, encoder and clips) and statistics, a logistic regression on MFCC and F0
-statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not repeated.
+The note is chosen: what is trained whole, or writes the note, learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl: runs
+aligned, labels-only, shuffled, classifier (the probes that choose the note, without the language model; same encoder, same clips) and
+statistics, a logistic regression on MFCC and F0 statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not
+repeated.
 """
 
 import argparse
@@ -33,14 +34,13 @@ FOLDS = range(4)
 FOUR = ["neutral", "happy", "sad", "angry"]
 NAMING = settings.Tasks(reply=0.1, recognition=0.1, captioning=0.1, naming=0.7)
 ONLY_NAMES = settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)
-TAUGHT = settings.Objectives(ctc=0.0, style=1.0, note=1.0)
-ONLY_STYLE = settings.Objectives(cross_entropy=0.0, ctc=0.0, style=1.0)
 METHODS: dict[str, dict[str, Any]] = {
-    "aligned": {"tasks": NAMING, "objectives": TAUGHT},
-    "classifier": {"tasks": NAMING, "objectives": ONLY_STYLE},
-    "labels-only": {"tasks": ONLY_NAMES, "objectives": settings.Objectives(ctc=0.0, style=0.0)},
-    "shuffled": {"tasks": NAMING, "objectives": TAUGHT, "shuffled": True},
+    "aligned": {"tasks": NAMING},
+    "labels-only": {"tasks": ONLY_NAMES},
+    "shuffled": {"tasks": NAMING, "shuffled": True},
 }
+READ = {name: (name, "likelihood") for name in METHODS} | {"classifier": ("aligned", "choice")}
+"""Run → the method that is asked, and how its answer is read."""
 
 
 def suites(corpus: str, attribute: str) -> dict[str, list[str]]:
@@ -50,38 +50,47 @@ def suites(corpus: str, attribute: str) -> dict[str, list[str]]:
 
 def run_all(given: argparse.Namespace) -> list[Score]:
     """Train every method on every fold, ask it about the speakers that it never heard, and score the folds together."""
-    out, names = given.out, [name for name in METHODS if name in given.methods]
-    shared = {"corpus": given.corpus, "per_speaker": given.per_speaker, "data": given.data, "seed": given.seed}
+    return [score for suite, among in suites(given.corpus, given.attribute).items() for score in run_suite(given, suite, among)]
+
+
+def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> list[Score]:
+    """As `run_all`, on the clips with one of the values `among`, learnt and asked."""
+    out, names = given.out / suite.replace("/", "-"), [name for name in METHODS if name in given.methods]
+    shared = {"corpus": given.corpus, "per_speaker": given.per_speaker, "data": given.data, "seed": given.seed, "among": among}
     how = {
         "trains": "note",
+        "note": "chosen",
+        "note_tokens": 14,
+        "objectives": settings.Objectives(ctc=0.0, style=0.0),
         "steps": given.steps,
         "check_every": given.steps,
         "learning_rate": given.rate,
-        "augment": given.augment,
         "prosody": given.prosody,
     }
-    teach = partial(settings.Align, model=given.base, attributes=[given.attribute], teacher=out / ".teacher", **how, **shared)
-    say(f"aligning {', '.join(names)}")
+    teach = partial(settings.Align, model=given.base, attributes=[given.attribute], teacher=given.out / ".teacher", **how, **shared)
+    say(f"{suite}: aligning {', '.join(names)}")
     side_by_side(
         Stage(align, teach(out=out / f"{name}-{fold}" / "align", name=name, fold=fold).model_copy(update=METHODS[name]))
         for fold in FOLDS
         for name in names
     )
-    scores: list[Score] = []
-    for suite, among in suites(given.corpus, given.attribute).items():
-        say(f"recognising {suite}")
-        ask = partial(settings.Recognize, attribute=given.attribute, among=among, bootstrap=0, features=out / ".features", **shared)
-        asked = {
-            (name, fold): ask(
-                model=str(out / f"{name}-{fold}" / "align" / "model"), name=name, fold=fold, suite=suite,
-                by="head" if name == "classifier" else "likelihood", out=out / f"{name}-{fold}" / suite.replace("/", "-"),
-            )
-            for name in names
-            for fold in FOLDS
-        }  # fmt: skip
-        side_by_side(Stage(recognize, one) for one in asked.values())
-        scores += scored(given, suite, {name: pooled(given, [asked[name, fold] for fold in FOLDS]) for name in names}, among)
-    return scores
+    runs = {run: how for run, how in READ.items() if how[0] in names}
+    say(f"{suite}: recognising")
+    ask = partial(settings.Recognize, attribute=given.attribute, bootstrap=0, features=given.out / ".features", **shared)
+    asked = {
+        (run, fold): ask(
+            model=str(out / f"{method}-{fold}" / "align" / "model"),
+            name=run,
+            fold=fold,
+            suite=suite,
+            by=by,
+            out=out / f"{run}-{fold}" / "ask",
+        )
+        for run, (method, by) in runs.items()
+        for fold in FOLDS
+    }
+    side_by_side(Stage(recognize, one) for one in asked.values())
+    return scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
 
 
 def pooled(given: argparse.Namespace, asked: Sequence[settings.Recognize]) -> list[Named]:
@@ -155,8 +164,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/recorded"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--augment", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=2e-2)
     parser.add_argument("--prosody", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--per-speaker", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)

@@ -29,6 +29,7 @@ from transformers import (
 
 from undertone.models import open_model, tiny
 from undertone.models.base import Prompt
+from undertone.models.chosen import Chosen
 from undertone.models.encoders import open_encoder
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.models.projector import Projector
@@ -94,6 +95,27 @@ def test_every_encoder_gives_a_token_each_80_ms_however_clips_are_padded(encoder
     for i, heard in enumerate(model.listen(both).split(counts)):
         alone = model.listen(model.encode([Prompt(audio=wave((0.9, 2.6)[i], i + 1))]))
         torch.testing.assert_close(heard, alone, rtol=1e-3, atol=2e-4)
+
+
+@torch.inference_mode()
+def test_a_chosen_note_reads_every_layer_however_clips_are_padded(encoder: str, tmp_path: Path) -> None:
+    model = FrozenLLM.fresh(tiny.LANGUAGE_MODEL, encoder, {"hidden": 32, "heads": 2})
+    model.front.with_note(4, {"age": ["adult", "child"], "emotion": ["happy", "sad", "angry"]})
+    made = model.front.projector.note
+    assert isinstance(made, Chosen)
+    for value in (made.slopes, made.bank):
+        value.copy_(torch.randn_like(value) * 0.05)
+    profiles = []
+    for seconds in ((0.9,), (2.6,), (0.9, 2.6)):
+        clips = [torch.from_numpy(model.frames(wave(one, int(10 * one)))) for one in seconds]
+        states, _, profile = model.front.states(torch.cat(clips), torch.tensor([len(clip) for clip in clips]))
+        assert states.shape[2] == model.front.encoder.width
+        profiles.append(profile)
+    assert profiles[2].shape == (2, model.front.encoder.profile_width)
+    torch.testing.assert_close(profiles[2], torch.cat(profiles[:2]), rtol=1e-2, atol=2e-3)
+    model.save(tmp_path / "saved")
+    again, asked = open_model(str(tmp_path / "saved"), dtype="float32"), [Prompt(audio=wave(1.0))]
+    torch.testing.assert_close(again.listen(again.encode(asked)), model.listen(model.encode(asked)))
 
 
 def test_training_changes_nothing_but_parameters(encoder: str) -> None:
@@ -175,12 +197,12 @@ def test_states_behind_a_clip_are_not_looked_at() -> None:
     torch.manual_seed(0)
     for pooling in ("convolution", "attention"):
         project = Projector(16, 24, 20, hidden=16, heads=2, pooling=pooling).eval()  # type: ignore[arg-type]
-        states, lengths = torch.randn(2, 11, 16), torch.tensor([6, 11])
-        whole = project(states, lengths)
+        states, lengths, no_note = torch.randn(2, 11, 16), torch.tensor([6, 11]), torch.zeros(2, 0)
+        whole = project(states, lengths, no_note)
         changed = states.clone()
         changed[0, 6:] = 9.0
         assert whole.shape == (2, project.count(11), 24)
-        torch.testing.assert_close(project(changed, lengths)[0, : project.count(6)], whole[0, : project.count(6)])
+        torch.testing.assert_close(project(changed, lengths, no_note)[0, : project.count(6)], whole[0, : project.count(6)])
 
 
 def test_a_feature_store_of_one_front_is_not_read_by_another(tmp_path: Path) -> None:

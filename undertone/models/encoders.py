@@ -4,7 +4,7 @@ An encoder turns what its front end makes of a wave (`frames`) into states of `m
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -45,6 +45,30 @@ class SpeechEncoder(nn.Module, ABC):
     @abstractmethod
     def layers(self) -> nn.ModuleList:
         """Its layers, in the order in which they fire."""
+
+    def inside(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The states, as `forward` makes them, and what each of the layers was given on the way, padded alike."""
+        given: list[list[Tensor]] = [[] for _ in self.layers]
+
+        def keep(rows: list[Tensor]) -> Callable[..., None]:
+            return lambda layer, args, named: rows.extend(args[0] if args else named["hidden_states"])
+
+        hooks = [layer.register_forward_pre_hook(keep(rows), with_kwargs=True) for layer, rows in zip(self.layers, given, strict=True)]
+        try:
+            states = self(frames, lengths)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return states, [nn.utils.rnn.pad_sequence(rows, batch_first=True)[:, : states.shape[1]] for rows in given]
+
+    def told_of(self, frames: Tensor) -> Tensor:
+        """(clip, measure) what `frames` tell of each clip as a whole; nothing, unless the encoder is given the prosody."""
+        return frames.new_zeros(len(frames), 0)
+
+    @property
+    def profile_width(self) -> int:
+        """How many numbers describe a clip as a whole: mean and spread of what each layer is given and of the states, and what is told."""
+        return 2 * self.width * (len(self.layers) + 1)
 
     def save_front_end(self, folder: Path) -> None:
         """What the front end needs beside `settings`."""
@@ -125,15 +149,25 @@ class Conformer(SpeechEncoder):
     def count(self, frames: int) -> int:
         return -(-frames // self.STACK)
 
+    def told_of(self, frames: Tensor) -> Tensor:
+        """(clip, statistic) on the scale of what was trained on."""
+        if self.told is None:
+            return super().told_of(frames)
+        mean, spread = self.mean[self.bins :], self.spread[self.bins :]  # type: ignore[index]
+        return ((frames[:, 0, self.bins :] - mean) / spread).clamp(-5, 5)  # type: ignore[no-any-return]
+
+    @property
+    def profile_width(self) -> int:
+        return super().profile_width + (0 if self.told is None else self.told.in_features)
+
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        mel, said = frames[..., : self.bins], frames[:, 0, self.bins :]
+        mel = frames[..., : self.bins]
         padded = nn.functional.pad(mel, (0, 0, 0, -mel.shape[1] % self.STACK))
         states = self.stem(padded.reshape(len(padded), -1, self.STACK * self.bins))
         heard = self.body(states, attention_mask=_mask(-(-lengths // self.STACK), states.shape[1])).last_hidden_state
         if self.told is None:
             return heard  # type: ignore[no-any-return]
-        mean, spread = self.mean[self.bins :], self.spread[self.bins :]  # type: ignore[index]
-        return heard + self.told(((said - mean) / spread).clamp(-5, 5))[:, None]  # type: ignore[no-any-return]
+        return heard + self.told(self.told_of(frames))[:, None]  # type: ignore[no-any-return]
 
     @property
     def layers(self) -> nn.ModuleList:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM
+from undertone.models.chosen import Chosen
 from undertone.models.digest import files_digest
 from undertone.models.encoders import Conformer, SpeechEncoder, open_encoder, rebuild
-from undertone.models.projector import Projector
+from undertone.models.projector import Projector, pooled
 from undertone.records import parse_json
 from undertone.run import write_atomic
 
@@ -46,25 +47,34 @@ class Front(nn.Module):
         """Tokens of a clip of `frames`."""
         return self.projector.count(self.encoder.count(frames))
 
-    def with_note(self, tokens: int) -> None:
-        """From now on `tokens` tokens made of the whole clip stand before those of its words; their weights are fresh."""
-        old = self.projector
-        made = Projector(self.encoder.width, old.out.out_features, self.encoder.milliseconds, **{**old.settings, "note_tokens": tokens})
-        made.load_state_dict(old.state_dict(), strict=False)
+    def with_note(self, tokens: int, chooses: Mapping[str, Sequence[str]] | None = None) -> None:
+        """From now on `tokens` tokens made of the whole clip, or chosen where `chooses` names attributes and values, stand before those of
+        its words; their weights are fresh."""
+        old, ear = self.projector, self.encoder
+        kept = {name: value for name, value in old.settings.items() if name not in ("chooses", "profile")}
+        kept |= {"note_tokens": tokens} | ({"chooses": chooses, "profile": ear.profile_width} if chooses else {})
+        made = Projector(ear.width, old.out.out_features, ear.milliseconds, **kept)
+        made.load_state_dict({name: value for name, value in old.state_dict().items() if not name.startswith("note.")}, strict=False)
         self.projector = made.to(old.out.weight.device).train(old.training)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States (state, width) and tokens (token, llm_width) of all clips in a row, from their `frames` (frame, bins) in a row."""
-        states, counts = self.states(frames, lengths)
-        tokens = self.projector(states, counts)
+        states, counts, whole = self.states(frames, lengths)
+        tokens = self.projector(states, counts, whole)
         kept = [self.projector.count(n) for n in counts.tolist()]
         return _flat(states, counts.tolist()), _flat(tokens, kept)
 
-    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's states (clip, state, width), padded, and how many each clip has."""
+    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The encoder's states (clip, state, width), padded, how many each clip has, and what its note is made of (clip, …)."""
         counts = lengths.tolist()
-        states = self.encoder(nn.utils.rnn.pad_sequence(list(torch.split(frames, counts)), batch_first=True), lengths)
-        return states, torch.tensor([self.encoder.count(n) for n in counts], device=frames.device)
+        padded = nn.utils.rnn.pad_sequence(list(torch.split(frames, counts)), batch_first=True)
+        within = torch.tensor([self.encoder.count(n) for n in counts], device=frames.device)
+        if not isinstance(self.projector.note, Chosen):
+            states = self.encoder(padded, lengths)
+            return states, within, pooled(states, within)
+        states, given = self.encoder.inside(padded, lengths)
+        profile = [pooled(layer, within) for layer in (*given, states)]
+        return states, within, torch.cat([*profile, self.encoder.told_of(padded)], dim=1)
 
 
 class FrozenLLM(SpeechLM):

@@ -1,11 +1,13 @@
 """From a speech encoder's states to a language model's embeddings, one token per 80 ms (METHOD B.2): strided convolution (or attention
 pooling), rotary Transformer, linear."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from undertone.models.chosen import Chosen
 
 TOKEN = 80
 """Milliseconds that a token stands for."""
@@ -17,7 +19,8 @@ class Projector(nn.Module):
     """States (clip, state, width) of `milliseconds` each → tokens (clip, token, llm_width); `settings` rebuild it without its weights.
 
     With `note_tokens`, so many tokens stand before them that are made of the clip as a whole, mean and spread of its states: a note on
-    the speaker in the language model's own space, where a written one would stand [O].
+    the speaker in the language model's own space, where a written one would stand [O]. With `chooses`, attributes and their values, the
+    note is `Chosen` instead, from a profile of the clip that is `profile` wide.
 
     `scale`: the root mean square of the language model's embedding table, so that a fresh projector speaks as loud as words do.
     """
@@ -33,10 +36,13 @@ class Projector(nn.Module):
         pooling: Pooling = "convolution",
         dropout: float = 0.1,
         note_tokens: int = 0,
+        chooses: Mapping[str, Sequence[str]] | None = None,
+        profile: int = 0,
     ) -> None:
         super().__init__()
         self.settings: Mapping[str, Any] = {
             "hidden": hidden, "layers": layers, "heads": heads, "pooling": pooling, "dropout": dropout, "note_tokens": note_tokens,
+            **({"chooses": chooses, "profile": profile} if chooses else {}),
         }  # fmt: skip
         self.note_tokens, self._llm_width = note_tokens, llm_width
         self.stride = TOKEN // milliseconds
@@ -44,25 +50,29 @@ class Projector(nn.Module):
         self.layers = nn.ModuleList(_Layer(hidden, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, llm_width)
-        self.note = _note(2 * width, hidden, note_tokens * llm_width) if note_tokens else None
+        self.note: nn.Module | None = None
+        if chooses:
+            self.note = Chosen(profile, llm_width, note_tokens, chooses)
+        elif note_tokens:
+            self.note = _note(2 * width, hidden, note_tokens * llm_width)
         self.register_buffer("scale", torch.tensor(1.0))
 
     def count(self, states: int) -> int:
         """How many tokens a clip of so many states becomes."""
         return self.note_tokens - (-states // self.stride)
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Tokens (clip, token, llm_width); `lengths` (clip,) counts each clip's states, what lies behind them is not looked at."""
+    def forward(self, states: Tensor, lengths: Tensor, whole: Tensor) -> Tensor:
+        """Tokens (clip, token, llm_width); `lengths` (clip,) counts each clip's states, what lies behind them is not looked at. `whole` is
+        what the note is made of."""
         words = self.words(states, lengths)
-        return words if self.note is None else torch.cat([self.noted(self.whole(states, lengths)).to(words.dtype), words], dim=1)
-
-    def whole(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """(clip, 2 · width) what the note is made of: mean and spread of each clip's states."""
-        return _pooled(states, torch.arange(states.shape[1], device=states.device) < lengths[:, None])
+        return words if self.note is None else torch.cat([self.noted(whole).to(words.dtype), words], dim=1)
 
     def noted(self, whole: Tensor) -> Tensor:
-        """The note's tokens (clip, note token, llm_width)."""
+        """The note's tokens (clip, note token, llm_width): of `whole` (clip, 2 · width), mean and spread of each clip's states, or (clip,
+        profile) where they are chosen."""
         assert self.note is not None
+        if isinstance(self.note, Chosen):
+            return self.note(self.note.choose(whole))  # type: ignore[no-any-return]
         made: Tensor = self.note(whole)
         return made.reshape(len(whole), self.note_tokens, self._llm_width) * self.scale  # type: ignore[operator]
 
@@ -87,9 +97,9 @@ def _note(width: int, hidden: int, out: int) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, out))
 
 
-def _pooled(states: Tensor, there: Tensor) -> Tensor:
-    """(clip, 2 · width) float32 mean and spread of the `states` that are `there` (clip, state)."""
-    weights = there[..., None].float()
+def pooled(states: Tensor, lengths: Tensor) -> Tensor:
+    """(clip, 2 · width) float32 mean and spread of the first `lengths` (clip,) of each clip's `states` (clip, state, width)."""
+    weights = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[..., None].float()
     count = weights.sum(1).clamp(min=1)
     mean = (states.float() * weights).sum(1) / count
     spread = ((states.float() - mean[:, None]).square() * weights).sum(1) / count

@@ -10,6 +10,7 @@ from undertone import settings
 from undertone.models.digest import module_digest
 from undertone.progress import bar, tensorboard
 from undertone.recipes.adapters import remember
+from undertone.recipes.choosing import choose
 from undertone.recipes.finetune import schedule
 from undertone.recipes.opening import begin, kept_in, read_data
 from undertone.recipes.pupils import asked, class_room, open_pupil
@@ -33,6 +34,7 @@ def align(chosen: settings.Align) -> Path:
     before = module_digest(model.module)
     shares = asked(chosen)
     frames, rows, dev = class_room(chosen, model, data, rejected, shares)
+    rows = choose(chosen, model, frames, rows) if chosen.note == "chosen" else rows
 
     wording = Wording(chosen.recognition, chosen.captioning)
     tagged = chosen.stage == "style" and not chosen.untagged

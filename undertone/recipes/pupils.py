@@ -11,6 +11,7 @@ from undertone import settings
 from undertone.attributes import ATTRIBUTES
 from undertone.audio import BadSound
 from undertone.models import open_model, open_student
+from undertone.models.chosen import Chosen
 from undertone.models.encoders import Conformer
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.progress import bar
@@ -31,7 +32,8 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
         return open_student(chosen.language_model, chosen.encoder, projector, chosen.device, chosen.dtype, chosen.seed)
     model = open_model(chosen.model, "frozen_llm", chosen.device, chosen.dtype)
     assert isinstance(model, FrozenLLM)
-    if chosen.note_tokens and chosen.note_tokens != model.front.projector.note_tokens:
+    had = model.front.projector
+    if chosen.note_tokens and (chosen.note_tokens != had.note_tokens or isinstance(had.note, Chosen)):
         torch.manual_seed(chosen.seed)
         model.front.with_note(chosen.note_tokens)
     own, usual = model.language_model.name, settings.Align.model_fields["language_model"].default
@@ -57,7 +59,8 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     if chosen.prosody:
         give_prosody(model)
     frames = Frames(sounds.wave, model.frames, lambda wave, rng: augment(wave, model.sample_rate, rng), chosen.augment, chosen.spec_augment)
-    wanted = [row for row in noted(data.utterances, chosen) if any(suits(row, task) for task in shares)]
+    known = [row for row in data.utterances if not chosen.among or set(row.attributes.values()) & set(chosen.among)]
+    wanted = [row for row in noted(known, chosen) if any(suits(row, task) for task in shares)]
     rows = {split: heard([row for row in wanted if row.split == split], frames, rejected, chosen.strict) for split in ("train", "dev")}
     if not rows["train"]:
         raise ValueError(f"{chosen.data}: no clip in split train that says its words or attributes; align needs some")

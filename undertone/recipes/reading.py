@@ -9,7 +9,9 @@ from undertone import settings
 from undertone.attributes import ATTRIBUTES
 from undertone.models import place
 from undertone.models.base import Prompt
+from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.recipes.choosing import profile
 from undertone.recipes.opening import Corridor
 from undertone.records import Utterance
 from undertone.training.alignment import open_heads
@@ -51,10 +53,28 @@ def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str
     return read
 
 
+def by_choice(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The value that the probes of a chosen note find likeliest among `values`; the language model is not asked."""
+    model = corridor.model
+    made = model.front.projector.note if isinstance(model, FrozenLLM) else None
+    if not isinstance(model, FrozenLLM) or not isinstance(made, Chosen) or chosen.attribute not in made.values:
+        raise ValueError(f"by: model {chosen.model} does not choose its note by {chosen.attribute}; align it with --note chosen")
+    places = [made.values[chosen.attribute].index(value) for value in values]
+
+    def read(rows: Sequence[Utterance]) -> list[str]:
+        sounds = [corridor.sounds(row) for row in rows]
+        clips = [torch.from_numpy(sound if sound.ndim == 2 else model.frames(sound)) for sound in sounds]
+        scores = made.scores(profile(model, clips).to(model.device), chosen.attribute)[:, places]
+        return [values[i] for i in scores.argmax(-1).tolist()]
+
+    return read
+
+
 READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Read]] = {
     "likelihood": by_likelihood,
     "reply": by_reply,
     "head": by_head,
+    "choice": by_choice,
 }
 
 

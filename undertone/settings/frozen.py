@@ -94,6 +94,8 @@ class Align(Training):
     """share of each task in what is asked, of those that stage and version have"""
     attributes: list[str] = Field([])
     """attributes that notes, captions and names speak of; empty: all that the clips have"""
+    among: list[str] = Field([])
+    """values whose voices are learnt from; clips of others are left out; empty: all"""
     untagged: bool = False
     """baseline: in the style stage, too, the teacher reads the words without the note"""
     shuffled: bool = False
@@ -114,6 +116,9 @@ class Align(Training):
     """also give the encoder (the embedded conformer) pitch, energy and spectrum of the whole clip as numbers"""
     note_tokens: int = Field(0, ge=0)
     """tokens made of the whole clip that stand before those of the words, as a written note would; 0: none, or as many as the model has"""
+    note: Literal["made", "chosen"] = "made"
+    """made: a small network writes the note's tokens; chosen: probes, fitted to the training clips, choose among tokens of each value (best
+    with few recordings); what learns is then the tokens alone (trains = "note")"""
     trains: Literal["front", "projector", "note"] = "front"
     """what learns: encoder and projector, the projector, or only the note's tokens (and what gives the encoder the prosody)"""
     augment: float = Field(0.0, ge=0, le=1)
@@ -136,6 +141,8 @@ class Align(Training):
         for name in ("system", "family", "features", "bits"):
             if getattr(self, name):
                 raise ValueError(f"{name}: alignment has no use for it; leave it out")
+        if self.note == "chosen" and self.trains != "note":
+            raise ValueError(f"trains: {self.trains} would move what a chosen note was fitted to; set trains to note, or note to made")
         return self
 
 
@@ -156,8 +163,9 @@ class Recognize(Model):
     """values that are asked about and answered with; empty: all that the clips have"""
     suite: str = ""
     """suite of the scores; empty: recognition/ATTRIBUTE"""
-    by: Literal["likelihood", "reply", "head"] = "likelihood"
-    """how the answer is read: the likeliest value, the reply in words, or the auxiliary heads of `align`, without the language model"""
+    by: Literal["likelihood", "reply", "head", "choice"] = "likelihood"
+    """how the answer is read: the likeliest value, the reply in words, or, without the language model, the auxiliary heads of `align`
+    or the probes of a chosen note"""
     condition: Condition = "clean"
     """what the clips are heard through"""
     typed: bool = False

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from undertone.attributes import ATTRIBUTES, note
 from undertone.models.base import IGNORED, Batch, Prompt, labelled
+from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM, Heard
 from undertone.models.logits import losses
 from undertone.records import Utterance
@@ -170,10 +171,13 @@ class Alignment(Objective):
         for name, value in self.front.named_parameters():
             # Whisper's positions are sinusoids; what tells the prosody is new even where the encoder stays.
             open_ear = trains == "front" and "embed_positions" not in name
-            heard = name.startswith("encoder.told.") or (open_ear if name.startswith("encoder.") else trains != "note")
+            told = name.startswith("encoder.told.") and not isinstance(self.front.projector.note, Chosen)
+            heard = told or (open_ear if name.startswith("encoder.") else trains != "note")
             value.requires_grad_(heard or name.startswith("projector.note."))
         if not any(value.requires_grad for value in self.front.parameters()):
             raise ValueError("trains: there is no note to train; set note_tokens above 0")
+        made = self.front.projector.note
+        self._chosen = made if isinstance(made, Chosen) else None
         self._learner = {"front": self.front, "projector": self.front.projector, "note": self.front.projector.note or self.front}[trains]
         self.weights, self.temperature = weights, temperature
         self.styles = Styles(model) if weights.style else None
@@ -204,6 +208,8 @@ class Alignment(Objective):
         model, (names, taught, truth, words, notes), weights = self._model[0], lesson, self.weights
         heard, tokens, clips = self._heard(names, taught.batch), max(1, sizes.tokens), max(1, sizes.clips)
         counts = [model.token_count(n) for n in taught.batch.frame_lengths.tolist()]  # type: ignore[union-attr]
+        if self._chosen is not None and self.training:
+            heard = heard._replace(tokens=self._told(self._chosen, heard.tokens, counts, truth))
         zero = heard.tokens.new_zeros((), dtype=torch.float32)
         found = dict.fromkeys(Parts._fields, zero)
         if weights.cross_entropy or weights.distillation or weights.contrast:
@@ -235,6 +241,14 @@ class Alignment(Objective):
             return self._model[0].hear(batch)
         tokens = self._still(names, batch.frames, batch.frame_lengths)
         return Heard(tokens[:0], tokens)
+
+    def _told(self, note: Chosen, tokens: Tensor, counts: Sequence[int], truth: Tensor) -> Tensor:
+        """The `tokens` of all clips in a row, with the note of the `truth` instead of the one that their sound makes probable."""
+        place = {name: [of.index(one) if one in of else 0 for one in ATTRIBUTES[name].names] for name, of in note.values.items()}
+        told = [torch.tensor(own, device=truth.device)[truth[:, list(ATTRIBUTES).index(name)]] for name, own in place.items()]
+        notes = note(torch.stack(told, dim=-1)).to(tokens.dtype)
+        parts = torch.split(tokens, list(counts))
+        return torch.cat([torch.cat([own, part[len(own) :]]) for own, part in zip(notes, parts, strict=True)])
 
     def _said(self, hidden: Tensor, taught: Taught) -> dict[str, Tensor]:
         """(position,) losses of what is said, by name."""

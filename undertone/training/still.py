@@ -36,8 +36,8 @@ class Still:
         """What the note is not made of, and what it is made of, clip by clip."""
         front, place = self._model.front, next(self._model.front.parameters())
         with self._model.hearing():
-            states, counts = front.states(torch.cat(list(parts)).to(place), lengths.to(place.device))
-            words, whole = front.projector.words(states, counts), front.projector.whole(states, counts)
+            states, counts, whole = front.states(torch.cat(list(parts)).to(place), lengths.to(place.device))
+            words = front.projector.words(states, counts)
         clips = [front.projector.count(n) - front.projector.note_tokens for n in counts.tolist()]
         return [(said[:count].clone(), one.clone()) for said, count, one in zip(words, clips, whole, strict=True)]
 

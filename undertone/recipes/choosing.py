@@ -1,0 +1,62 @@
+"""A note that is chosen (`models.chosen`), before it is taught: its probes are fitted, and its tokens begin at the written notes."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from undertone import settings
+from undertone.analysis.probes import fit
+from undertone.attributes import ATTRIBUTES, note
+from undertone.models.chosen import Chosen
+from undertone.models.frozen_llm import FrozenLLM
+from undertone.records import Utterance
+from undertone.training.frames import Frames
+
+STRENGTH = 0.003
+"""scikit-learn's C of the probes: a profile has more numbers than a corpus has clips."""
+
+
+def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Sequence[Utterance]) -> list[Utterance]:
+    """Give `model` a note that is chosen as the training clips `rows` say; returns what is trained on, each clip with every value.
+
+    ValueError where no attribute has two values among them.
+    """
+    said = {name: {row.attributes.get(name) for row in rows} for name in ATTRIBUTES}
+    values = {name: [one for one in ATTRIBUTES[name].names if one in found] for name, found in said.items() if len(found - {None}) > 1}
+    if not values:
+        raise ValueError(f"note: no attribute has two values among the training clips of {chosen.data}; there is nothing to choose")
+    model.front.with_note(chosen.note_tokens or model.front.projector.note_tokens, values)
+    made = model.front.projector.note
+    assert isinstance(made, Chosen)
+    parts = [rows[i : i + chosen.batch] for i in range(0, len(rows), chosen.batch)]
+    profiles = torch.cat([profile(model, [frames.plain(row) for row in part]) for part in parts])
+    table = model.module.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
+    for name, of in values.items():
+        told, block = [i for i, row in enumerate(rows) if name in row.attributes], made.block(name)
+        found = fit(profiles[told], [of.index(rows[i].attributes[name]) for i in told], STRENGTH)
+        made.slopes[block], made.constants[block] = found.folded()
+        for place, value in enumerate(of, start=block.start):
+            ids = model.reply_ids(note({name: value}))[: made.bank.shape[1]]
+            made.bank.data[place, : len(ids)] = table[ids]
+    return in_every_voice(rows, values)
+
+
+@torch.inference_mode()
+def profile(model: FrozenLLM, clips: Sequence[Tensor]) -> Tensor:
+    """(clip, …) what the note is made of, of `clips` (frame, bins) each."""
+    place = next(model.front.parameters())
+    lengths = torch.tensor([len(clip) for clip in clips], device=place.device)
+    with model.hearing():
+        return model.front.states(torch.cat(list(clips)).to(place), lengths)[2].cpu()
+
+
+def in_every_voice(rows: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> list[Utterance]:
+    """Each clip as often as an attribute has values at most, once with each of them: what is said to the language model beside it does not
+    come from its sound while that is taught, so any clip's words serve for every value, and none of them gives it away."""
+    most = max(map(len, values.values()))
+    return [
+        row.model_copy(update={"attributes": {name: of[(number + turn) % len(of)] for name, of in values.items()}})
+        for number, row in enumerate(rows)
+        for turn in range(most)
+    ]
