@@ -32,7 +32,7 @@ from undertone.speech.prosody import statistics
 
 FOLDS = range(4)
 FOUR = ["neutral", "happy", "sad", "angry"]
-NAMING = settings.Tasks(reply=0.1, recognition=0.1, captioning=0.1, naming=0.7)
+NAMING = settings.Tasks(reply=0.1, recognition=0.0, captioning=0.1, naming=0.8)
 ONLY_NAMES = settings.Tasks(reply=0.0, recognition=0.0, captioning=0.0, naming=1.0)
 METHODS: dict[str, dict[str, Any]] = {
     "aligned": {"tasks": NAMING},
@@ -163,7 +163,7 @@ if __name__ == "__main__":
     parser.add_argument("--base", required=True, help="model that every method goes on from")
     parser.add_argument("--out", type=Path, default=Path("runs/recorded"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--rate", type=float, default=2e-2)
     parser.add_argument("--prosody", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--per-speaker", action=argparse.BooleanOptionalAction, default=True)

@@ -11,6 +11,7 @@ from test_corridor import killed_when, undertone
 from undertone import settings
 from undertone.cli import main
 from undertone.models import open_model
+from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.align import align
@@ -125,6 +126,38 @@ def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path)
     assert -1 <= (own or 0) - (difference.value or 0) <= 1
 
 
+def test_a_chosen_note_is_fitted_and_then_said(data: Path, tmp_path: Path) -> None:
+    """Only the tokens of the values learn, and what the probes say can be read without the language model."""
+    how = {"note": "chosen", "note_tokens": 8, "trains": "note", "attributes": ["age", "emotion"], "prosody": True}
+    folder = align(
+        chosen(data, tmp_path / "chosen", model="undertone-tiny-ears", objectives=settings.Objectives(ctc=0.0, style=0.0), **how)
+    )
+    before, after = (open_model(name, dtype="float32") for name in ("undertone-tiny-ears", str(folder)))
+    assert isinstance(before, FrozenLLM)
+    assert isinstance(after, FrozenLLM)
+    kept = {name: value for name, value in after.front.state_dict().items() if name in before.front.state_dict()}
+    assert len(kept) > 50
+    assert all(value.equal(before.front.state_dict()[name]) for name, value in kept.items())
+    note = after.front.projector.note
+    assert isinstance(note, Chosen)
+    assert scores(folder.parent)["cost", "trainable_parameters", "all"].value == note.bank.numel() == 8 * 4 * note.bank.shape[-1]
+    asked = settings.Recognize(model=str(folder), data=data, bootstrap=0, by="choice", split="train")
+    heard = {name: recognize(asked.model_copy(update={"attribute": name, "out": tmp_path / name})) for name in ("age", "emotion")}
+    assert all(next(row.value for row in rows if row.metric == "ua") > 0.9 for rows in heard.values()), "it was fitted to these clips"
+    with pytest.raises(ValueError, match="does not choose its note by gender"):
+        recognize(asked.model_copy(update={"attribute": "gender", "out": tmp_path / "gender"}))
+
+
+def test_only_voices_of_some_values_are_learnt_from(data: Path, tmp_path: Path) -> None:
+    how = {"note": "chosen", "note_tokens": 8, "trains": "note", "attributes": ["emotion"], "among": ["sad", "angry"], "steps": 1}
+    folder = align(chosen(data, tmp_path / "two", objectives=settings.Objectives(ctc=0.0, style=0.0), check_every=1, **how))
+    asked = settings.Recognize(model=str(folder), data=data, bootstrap=0, by="choice")
+    made = recognize(asked.model_copy(update={"among": ["sad", "angry"], "out": tmp_path / "asked"}))
+    assert {row.group for row in made if row.metric == "recall"} == {"sad", "angry"}
+    with pytest.raises(ValueError, match="knows the emotions sad, angry"):
+        recognize(asked.model_copy(update={"out": tmp_path / "more"}))
+
+
 def test_any_model_can_be_asked_who_speaks(data: Path, tmp_path: Path) -> None:
     """The embedded thinker was taught to say so when it is asked."""
     made = recognize(settings.Recognize(data=data, out=tmp_path / "r", attribute="gender", bootstrap=20))
@@ -189,6 +222,10 @@ def test_clips_that_cannot_be_heard_are_listed(data: Path, tmp_path: Path) -> No
         (["--language-model", "/nowhere"], "/nowhere"),
         (["--model", "undertone-tiny"], "undertone-tiny"),
         (["--dtype", "float16"], "float16 loses small gradients"),
+        (["--note", "chosen", "--note-tokens", "6"], "set trains to note, or note to made"),
+        (["--note", "chosen", "--note-tokens", "7", "--trains", "note"], "cannot share 7 tokens alike"),
+        (["--note", "chosen", "--trains", "note"], "set note_tokens above 0, a multiple"),
+        (["--among", "calm"], "among: unknown 'calm'"),
     ],
 )
 def test_faults_end_with_status_2_and_one_line(

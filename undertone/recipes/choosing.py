@@ -26,6 +26,8 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
     values = {name: [one for one in ATTRIBUTES[name].names if one in found] for name, found in said.items() if len(found - {None}) > 1}
     if not values:
         raise ValueError(f"note: no attribute has two values among the training clips of {chosen.data}; there is nothing to choose")
+    if not (chosen.note_tokens or model.front.projector.note_tokens):
+        raise ValueError("note: a chosen note has tokens; set note_tokens above 0, a multiple of the attributes")
     model.front.with_note(chosen.note_tokens or model.front.projector.note_tokens, values)
     made = model.front.projector.note
     assert isinstance(made, Chosen)

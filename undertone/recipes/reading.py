@@ -59,7 +59,10 @@ def by_choice(chosen: settings.Recognize, corridor: Corridor, values: Sequence[s
     made = model.front.projector.note if isinstance(model, FrozenLLM) else None
     if not isinstance(model, FrozenLLM) or not isinstance(made, Chosen) or chosen.attribute not in made.values:
         raise ValueError(f"by: model {chosen.model} does not choose its note by {chosen.attribute}; align it with --note chosen")
-    places = [made.values[chosen.attribute].index(value) for value in values]
+    known = made.values[chosen.attribute]
+    if unknown := [value for value in values if value not in known]:
+        raise ValueError(f"by: {unknown[0]}: model {chosen.model} knows the {chosen.attribute}s {', '.join(known)}; name some in among")
+    places = [known.index(value) for value in values]
 
     def read(rows: Sequence[Utterance]) -> list[str]:
         sounds = [corridor.sounds(row) for row in rows]

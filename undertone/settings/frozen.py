@@ -141,6 +141,10 @@ class Align(Training):
         for name in ("system", "family", "features", "bits"):
             if getattr(self, name):
                 raise ValueError(f"{name}: alignment has no use for it; leave it out")
+        known = [value for row in ATTRIBUTES.values() for value in row.names]
+        for value in self.among:
+            if value not in known:
+                raise ValueError(f"among: unknown {value!r}{suggest(value, known)}; known: {', '.join(known)}")
         if self.note == "chosen" and self.trains != "note":
             raise ValueError(f"trains: {self.trains} would move what a chosen note was fitted to; set trains to note, or note to made")
         return self
@@ -195,7 +199,7 @@ class Recognize(Model):
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
-        if self.typed and (self.consistency or self.leaning or self.probe or self.by == "head"):
+        if self.typed and (self.consistency or self.leaning or self.probe or self.by in ("head", "choice")):
             raise ValueError("typed words are not heard; leave consistency, leaning, probe and by out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
