@@ -31,12 +31,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = []
     for i in range(12):
-        gender = ("female", "male")[i % 2]
+        gender, other = ("female", "male")[i % 2], ("male", "female")[i % 2]
         name, split = f"{i}.flac", ("train", "dev", "test")[i // 2 % 3]
         write_flac(folder / name, tone(220.0 + i if gender == "female" else 110.0 + i, 0.5 + 0.1 * (i % 3)), RATE)
         rows.append({
             "messages": [{"role": "user", "content": "<audio>"}, {"role": "assistant", "content": REPLIES[gender]}], "audios": [name],
             "text": "how do i fix the socket", "gender": gender, "speaker": f"s{split}{i}", "split": split, "pair": f"p{i // 2}",
+            "category": "gender", "contrast": other, "rejected_response": REPLIES[other],
         })  # fmt: skip
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "train.jsonl"
@@ -52,11 +53,7 @@ def opened(family: str, folder: Path) -> SpeechLM:
     return open_model(str(folder), "generic" if family == "generic" else "", dtype="float32")
 
 
-QUICK = ("qwen2_5_omni", "generic")
-"""One that packs and one that does not; the others take minutes together."""
-
-
-@pytest.mark.parametrize("family", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in STOCK])
+@pytest.mark.parametrize("family", STOCK)
 def test_a_fine_tuning_end_to_end(family: str, data: Path, tmp_path: Path) -> None:
     folder, out = saved(family, tmp_path / "model"), tmp_path / "run"
     targets = resolve(FAMILIES, family, "model family").targets
@@ -74,19 +71,21 @@ def test_a_fine_tuning_end_to_end(family: str, data: Path, tmp_path: Path) -> No
     stock = opened(family, folder)
     PeftModel.from_pretrained(stock.module, out / "adapter").eval()  # type: ignore[arg-type]
     assert logits(stock).equal(ours)
-    losses = [row["sft"] for row in dev_losses(out)]
-    assert losses[-1] < losses[0]
+    replies = dev_scalars(out, "sft")
+    assert replies[-1] < replies[0]
+    assert dev_scalars(out, "category_accuracy")[-1] == 1.0, "the head knows what is asked"
+    assert any(row.suite == "adch" for row in read_rows(out / "scores.jsonl", Score))
     trained = next(row for row in read_rows(out / "scores.jsonl", Score) if row.metric == "trainable_parameters")
     assert trained.value > 0
 
 
-def dev_losses(out: Path) -> list[dict[str, float]]:
-    """What the run logged of its dev split, check by check."""
+def dev_scalars(out: Path, name: str) -> list[float]:
+    """What the run logged as `name` of its dev split, check by check."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(out / "logs"))
     found.Reload()
-    return [{"sft": event.value} for event in found.Scalars("dev/sft")]
+    return [event.value for event in found.Scalars(f"dev/{name}")]
 
 
 def test_experts_take_an_adapter_too(tmp_path: Path, data: Path) -> None:

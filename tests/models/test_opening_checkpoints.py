@@ -12,10 +12,12 @@ import torch
 from checkpoints import STOCK, save, saved
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from undertone.cli import main
 from undertone.models import open_model
 from undertone.models.base import Prompt, SpeechLM
+from undertone.models.generic import Generic
 from undertone.models.granite_speech import GraniteSpeech
 from undertone.models.phi4_multimodal import Phi4Multimodal
 from undertone.models.qwen3_omni_moe import Qwen3OmniMoe
@@ -115,6 +117,85 @@ def test_code_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no class 'Theirs', and code from a checkpoint is not run"):
         open_model(str(tmp_path), "generic")
     assert not (tmp_path / "ran").exists()
+
+
+def bring_code(model: SpeechLM, folder: Path) -> Path:
+    """Save `model` as a checkpoint that needs its own code, which leaves the file `ran`; its tensors are named as its class names them."""
+    save(model, folder)
+    kind = type(model.module).__name__
+    change(folder, lambda _: {name: value.contiguous() for name, value in model.module.state_dict().items()})
+    config = json.loads((folder / "config.json").read_text())
+    own = {"architectures": ["Theirs"], "auto_map": {"AutoConfig": "theirs.TheirConfig", "AutoModel": "theirs.Theirs"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    (folder / "theirs.py").write_text(
+        f"open({str(folder / 'ran')!r}, 'w')\nfrom transformers import {kind}\n"
+        f"class Theirs({kind}):\n    pass\nclass TheirConfig({kind}.config_class):\n    pass\n"
+    )
+    return folder / "ran"
+
+
+def test_code_of_a_checkpoint_is_run_where_a_setting_allows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path / "cache"))
+    model = Generic.tiny(seed=5)
+    ran = bring_code(model, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"has no class 'Theirs', and code from a checkpoint is not run.*set remote_code"):
+        open_model(str(ran.parent), "generic")
+    assert not ran.exists()
+    assert logits(open_model(str(ran.parent), "generic", dtype="float32", remote_code=True)).equal(logits(model))
+    assert ran.exists()
+    with pytest.raises(ValueError, match="remote_code: family voxtral runs no code of a checkpoint; leave remote_code out"):
+        open_model(str(saved("voxtral", tmp_path / "voxtral")), remote_code=True)
+
+
+def never(question: str = "") -> str:
+    raise AssertionError(f"asked at the terminal: {question}")
+
+
+@pytest.mark.parametrize("part", ["language_model", "encoder"])
+def test_a_part_of_the_frozen_road_runs_no_code_and_opens_no_pickle(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers would ask at the terminal whether to run it."""
+    from undertone.models import tiny
+    from undertone.models.frozen_llm import FrozenLLM
+
+    monkeypatch.setattr("builtins.input", never)
+    folder = tmp_path / "part"
+    if part == "language_model":
+        shutil.copytree(tiny.WEIGHTS / tiny.LANGUAGE_MODEL, folder)
+    else:
+        small = Wav2Vec2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48)
+        Wav2Vec2Model(small).save_pretrained(folder)
+        Wav2Vec2FeatureExtractor().save_pretrained(folder)
+
+    def opened() -> FrozenLLM:
+        names = {"language_model": tiny.LANGUAGE_MODEL, "encoder": "conformer"} | {part: str(folder)}
+        return FrozenLLM.fresh(**names, projector={})
+
+    opened()
+    config = json.loads((folder / "config.json").read_text())
+    kind = {"language_model": "AutoModelForCausalLM", "encoder": "AutoModel"}[part]
+    own = {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.C", kind: "theirs.T"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    (folder / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ValueError, match="code from a checkpoint is not run; name another one"):
+        opened()
+    assert not (tmp_path / "ran").exists()
+    (folder / "config.json").write_text(json.dumps(config))
+    pickle(folder)
+    with pytest.raises(ValueError, match=r"its weights are pickled \(pytorch_model\.bin\)"):
+        opened()
+
+
+@pytest.mark.parametrize("kind", [GraniteSpeech, Phi4Multimodal])
+def test_a_pickled_adapter_that_a_checkpoint_brings_along_is_refused(kind: type[GraniteSpeech | Phi4Multimodal], tmp_path: Path) -> None:
+    model = kind.tiny(seed=5)
+    folder = save(model, tmp_path / "model")
+    place = folder if kind is GraniteSpeech else folder / "speech-lora"
+    place.mkdir(exist_ok=True)
+    (place / "adapter_config.json").write_text("{}")
+    torch.save({}, place / "adapter_model.bin")
+    with pytest.raises(ValueError, match=r"its weights are pickled \(adapter_model\.bin\)"):
+        open_model(str(folder), dtype="float32")
 
 
 def test_a_model_without_the_usual_parts_is_not_generic(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What goes out opens with stock tools, changes logits as the adapter did, and leaves every other byte as it was."""
 
 import json
+import shutil
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -181,6 +182,42 @@ def test_every_family_goes_out_and_opens_to_what_it_was_with_its_adapter(family:
     keys = load_file(tmp_path / "lora" / "adapter_model.safetensors")
     assert {key.removeprefix("base_model.model.").rpartition(".lora_")[0] for key in keys} <= kept
     assert len(keys) == len(load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors"))
+    added(base, tmp_path / "lora", tmp_path / "by-hand")
+    torch.testing.assert_close(logits(opened(family, tmp_path / "by-hand")), expected, rtol=1e-5, atol=1e-5)
+
+
+def added(base: Path, adapter: Path, out: Path) -> None:
+    """Copy `base` and add to each of its tensors what the adapter says for that name, as a server does that knows LoRA and these names."""
+    shutil.copytree(base, out)
+    config, parts = json.loads((adapter / "adapter_config.json").read_text()), load_file(adapter / "adapter_model.safetensors")
+    deltas = {
+        name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): value
+        for name in parts
+        if ".lora_A." in name
+        for value in [config["lora_alpha"] / config["r"] * parts[name.replace("lora_A", "lora_B")] @ parts[name]]
+    }
+    for path in out.glob("*.safetensors"):
+        held = load_file(path)
+        save_file({name: value + deltas.pop(name) if name in deltas else value for name, value in held.items()}, path, {"format": "pt"})
+    assert not deltas, "the base has no such tensors"
+
+
+def test_a_whole_omni_of_the_third_generation_changes_in_its_thinker_alone(tmp_path: Path) -> None:
+    """As its folder lies on the hub: the thinker's names and configuration within those of the whole, a talker beside it."""
+    base = saved("qwen3_omni_moe", tmp_path / "base")
+    held, config = load_file(base / "model.safetensors"), json.loads((base / "config.json").read_text())
+    whole = {f"thinker.{name}": value for name, value in held.items()} | {"talker.model.norm.weight": torch.ones(4)}
+    save_file(whole, base / "model.safetensors", {"format": "pt"})
+    (base / "config.json").write_text(json.dumps({"model_type": "qwen3_omni_moe", "thinker_config": config}))
+    adapter = train(base, tmp_path / "run" / "adapter", ("q_proj", "v_proj"))
+    assert export(adapter, tmp_path / "out") == 0
+    before, after = tensors(base), tensors(tmp_path / "out")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {f"thinker.model.layers.{i}.self_attn.{end}.weight" for i in (0, 1) for end in ("q_proj", "v_proj")}
+    model = open_model(str(base), dtype="float32")
+    load_adapter(model, adapter)
+    torch.testing.assert_close(logits(open_model(str(tmp_path / "out"), dtype="float32")), logits(model), rtol=1e-5, atol=1e-5)
 
 
 def test_the_talker_hears_of_it_through_the_hidden_states_of_the_thinker_alone(omni: Path, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _opened(model: Path) -> _Opened:
             raise ValueError(f"{model}: no {name}; bert_model is the folder of a model with its tokenizer")
     if not any(model.glob("model*.safetensors")):
         raise ValueError(f"{model}: no model.safetensors; save the model in that format (weights in pickles are not read)")
-    config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+    config, tokenizer = (one.from_pretrained(model, trust_remote_code=False) for one in (AutoConfig, AutoTokenizer))
     if "t5" in str(model) and config.model_type not in ("t5", "mt5"):
         raise ValueError(f"{model}: bert-score takes a path with t5 in it for a T5 and this is {config.model_type}; rename the folder")
     longest = getattr(config, "max_position_embeddings", tokenizer.model_max_length)

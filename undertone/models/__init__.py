@@ -38,9 +38,11 @@ EARS = "undertone-tiny-ears"
 """The semantic stage of the frozen road that ships with the package: ears for undertone-tiny-lm."""
 
 
-def open_model(name: str, family: str = "", device: str = "", dtype: str = "", bits: Literal[0, 4, 8] = 0) -> "SpeechLM":
+def open_model(
+    name: str, family: str = "", device: str = "", dtype: str = "", bits: Literal[0, 4, 8] = 0, remote_code: bool = False
+) -> "SpeechLM":
     """Open the embedded model, a local folder or a hub name; ValueError or OSError with the fix where that fails. `bits`: 0, or how many
-    the language model's weights are to have (`quantised`)."""
+    the language model's weights are to have (`quantised`). `remote_code`: run code that lies in the checkpoint."""
     import torch
     from safetensors import SafetensorError
     from transformers.utils import logging
@@ -60,8 +62,11 @@ def open_model(name: str, family: str = "", device: str = "", dtype: str = "", b
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     if family in FAMILIES and kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
         raise ValueError(f"model {checkpoint}: of model_type {said!r}, which family {kind.family} does not read; leave family empty")
+    if remote_code and not kind.remote_code:
+        raise ValueError(f"remote_code: family {kind.family} runs no code of a checkpoint; leave remote_code out")
     try:
-        opened: SpeechLM = kind.load(checkpoint, "cpu" if bits else where, number)
+        trusted = {"remote_code": True} if remote_code else {}
+        opened: SpeechLM = kind.load(checkpoint, "cpu" if bits else where, number, **trusted)
     except (SafetensorError, JSONDecodeError) as error:
         raise OSError(f"model {checkpoint}: no whole checkpoint ({error}); download or copy it again") from None
     opened.module.requires_grad_(False)

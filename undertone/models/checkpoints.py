@@ -1,6 +1,7 @@
 """Opening published checkpoints: whole, safetensors only, no code of theirs, or one error with the fix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,15 +66,29 @@ def open_module(
 
 
 def refuse_pickle(checkpoint: str | Path) -> None:
-    """ValueError where a folder's weights are pickled: opening those can run any code."""
+    """ValueError where a folder's weights, or those of an adapter that it brings along, are pickled: opening those can run any code."""
     folder = Path(checkpoint)
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+    if not folder.is_dir():
         return
-    if pickled := sorted(path.name for pattern in PICKLES for path in folder.glob(pattern)):
+    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    brought = [name for name in pickled if name.startswith("adapter_") and not (folder / name).with_suffix(".safetensors").exists()]
+    weights = [] if any(folder.glob("*.safetensors")) else pickled
+    if pickled := brought or weights:
         raise ValueError(
             f"model {checkpoint}: its weights are pickled ({pickled[0]}), and opening those can run any code; get the checkpoint as "
             "safetensors, or save it again as such where you trust it (save_pretrained)"
         )
+
+
+@contextmanager
+def without_code(what: str) -> Iterator[None]:
+    """ValueError names `what` where Transformers, told to trust nobody, finds that a checkpoint runs on code of its own."""
+    try:
+        yield
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(f"{what}: Transformers has no class for it, and code from a checkpoint is not run; name another one") from None
 
 
 def fuse(module: "nn.Module") -> None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from undertone.models.checkpoints import refuse_pickle, without_code
 from undertone.models.qwen2_5_omni import log_mel
 from undertone.speech.prosody import STATISTICS, statistics
 from undertone.speech.speakers import Scale
@@ -276,23 +277,26 @@ KINDS: Mapping[str, type[Pretrained]] = {
 def open_encoder(name: str, weights: bool = True) -> SpeechEncoder:
     """The embedded Conformer, untrained, or the encoder of a local folder or hub name, without its weights on demand; ValueError lists what
     is known where it is of another kind."""
-    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+    from transformers import AutoConfig, AutoModel
 
     if name == CONFORMER:
         return Conformer()
-    config = AutoConfig.from_pretrained(name)
+    with without_code(f"encoder {name}"):
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     kind = KINDS.get(config.model_type)
     if kind is None:
         raise ValueError(
             f"encoder {name}: no speech encoder of type {config.model_type!r} is known; known: {CONFORMER}, {', '.join(KINDS)}"
         )
-    module = AutoModel.from_pretrained(name, dtype=torch.float32) if weights else AutoModel.from_config(config)
-    return kind(module.encoder if kind is Whisper else module, AutoFeatureExtractor.from_pretrained(name))
+    refuse_pickle(name)
+    safe = {"use_safetensors": True, "trust_remote_code": False}
+    module = AutoModel.from_pretrained(name, dtype=torch.float32, **safe) if weights else AutoModel.from_config(config)
+    return kind(module.encoder if kind is Whisper else module, _extractor(name))
 
 
 def rebuild(settings: Mapping[str, Any], checkpoint: str) -> SpeechEncoder:
     """The encoder that was saved with `settings`, still without its weights; its feature extractor lies in `checkpoint`."""
-    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+    from transformers import AutoConfig, AutoModel
 
     kind = settings["model_type"]
     if kind == CONFORMER:
@@ -300,7 +304,13 @@ def rebuild(settings: Mapping[str, Any], checkpoint: str) -> SpeechEncoder:
     if kind not in KINDS:
         raise ValueError(f"{checkpoint}: no speech encoder of type {kind!r} is known; known: {CONFORMER}, {', '.join(KINDS)}")
     module = AutoModel.from_config(AutoConfig.for_model(**settings))
-    return KINDS[kind](module.encoder if KINDS[kind] is Whisper else module, AutoFeatureExtractor.from_pretrained(checkpoint))
+    return KINDS[kind](module.encoder if KINDS[kind] is Whisper else module, _extractor(checkpoint))
+
+
+def _extractor(checkpoint: str) -> Any:
+    from transformers import AutoFeatureExtractor
+
+    return AutoFeatureExtractor.from_pretrained(checkpoint, trust_remote_code=False)
 
 
 def _mask(lengths: Tensor, width: int) -> Tensor:

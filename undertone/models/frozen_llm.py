@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from undertone.models.base import Batch, LayerRef, Prompt, SpeechLM
+from undertone.models.checkpoints import refuse_pickle, without_code
 from undertone.models.chosen import Chosen
 from undertone.models.digest import files_digest
 from undertone.models.encoders import Conformer, SpeechEncoder, open_encoder, rebuild
@@ -253,8 +254,10 @@ def open_language_model(name: str, device: str = "cpu", dtype: torch.dtype = tor
 
     place = tiny.WEIGHTS / name if name == tiny.LANGUAGE_MODEL else name
     there = {} if device == "cpu" else {"device_map": {"": device}}
-    module = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, **there)
-    tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left")
+    refuse_pickle(place)
+    with without_code(f"language model {name}"):
+        module = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, use_safetensors=True, trust_remote_code=False, **there)
+        tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
     return module, tokenizer, LanguageModel(name, files_digest(place))
 
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class Generic(Stock):
     model_types = ()
     checkpoints = ("zai-org/GLM-ASR-Nano-2512",)
     packs = False
+    remote_code = True
     architecture = "GlmAsrForConditionalGeneration"  # of the toy size
 
     def __init__(self, module: nn.Module, tokenizer: Any, extractor: Any, name: str = "") -> None:
@@ -41,8 +42,9 @@ class Generic(Stock):
         super().__init__(module, tokenizer, extractor, name)
 
     @classmethod
-    def weights(cls, checkpoint: str | Path, device: str, dtype: torch.dtype) -> nn.Module:
-        return open_module(architecture_of(checkpoint), checkpoint, device, dtype)
+    def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, remote_code: bool = False) -> Self:
+        module = open_module(architecture_of(checkpoint, remote_code), checkpoint, device, dtype)
+        return cls.around(module, checkpoint, remote_code)
 
     @classmethod
     def configuration(cls, checkpoint: str | Path) -> Any:
@@ -128,16 +130,22 @@ class Generic(Stock):
         return heard.reshape(-1, heard.shape[-1])  # type: ignore[no-any-return]
 
 
-def architecture_of(checkpoint: str | Path) -> Any:
-    """The class that config.json names; ValueError where Transformers itself has none of that name."""
+def architecture_of(checkpoint: str | Path, remote_code: bool = False) -> Any:
+    """The class that config.json names; ValueError where Transformers itself has none of that name and the checkpoint's own, where it has
+    one, may not be run (`remote_code`)."""
     import transformers
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-    name = next(iter(described(checkpoint).get("architectures") or []), "")
+    says = described(checkpoint)
+    name, own = next(iter(says.get("architectures") or []), ""), says.get("auto_map", {})
     kind = getattr(transformers, name, None) if name else None
+    theirs = [own[one] for one in own if one.startswith("AutoModel")]
+    if kind is None and remote_code and theirs:
+        return get_class_from_dynamic_module(theirs[0], checkpoint)
     if kind is None:
         raise ValueError(
             f"model {checkpoint}: Transformers {transformers.__version__} has no class {name!r}, and code from a checkpoint is not run; "
-            "write a family for it (docs/guides/add-a-model.md)"
+            "write a family for it (docs/guides/add-a-model.md)" + ", or, if you trust that code, set remote_code" * bool(theirs)
         )
     return kind
 

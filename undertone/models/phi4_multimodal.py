@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from undertone.models.base import Batch, LayerRef
-from undertone.models.checkpoints import fuse
+from undertone.models.checkpoints import fuse, refuse_pickle
 from undertone.models.stock import Stock, toy_text
 
 SPEECH = "speech-lora"
@@ -34,6 +34,7 @@ class Phi4Multimodal(Stock):
 
         module: Any = super().weights(checkpoint, device, dtype)
         if cached_file(str(checkpoint), f"{SPEECH}/adapter_config.json", _raise_exceptions_for_missing_entries=False):
+            refuse_pickle(Path(checkpoint) / SPEECH)
             module.load_adapter(str(checkpoint), adapter_name="speech", adapter_kwargs={"subfolder": SPEECH})
             fuse(module)
         return module  # type: ignore[no-any-return]

@@ -49,10 +49,14 @@ class Stock(SpeechLM):
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+        return cls.around(cls.weights(checkpoint, device, dtype), checkpoint)
+
+    @classmethod
+    def around(cls, module: nn.Module, checkpoint: str | Path, remote_code: bool = False) -> Self:
+        """The model of `module`, with the tokenizer and the front end that lie in the checkpoint."""
         from transformers import AutoTokenizer
 
-        module = cls.weights(checkpoint, device, dtype)
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=remote_code)
         tokenizer.chat_template = tokenizer.chat_template or cls.template or processor_template(checkpoint)
         return cls(module, tokenizer, cls.front_end(module.config, checkpoint), str(checkpoint))
 

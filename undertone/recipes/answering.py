@@ -64,7 +64,7 @@ def opened(chosen: settings.Evaluate, folder: Path) -> SpeechLM | Served:
     """The model that is here, or the one behind an endpoint, of which is kept in `folder` what was bought."""
     if chosen.model.startswith(settings.SERVED):
         return Served(Endpoint(chosen.model.removeprefix(settings.SERVED), **chosen.served.model_dump()), folder / BOUGHT)
-    return open_model(chosen.model, chosen.family, chosen.device, chosen.dtype, chosen.bits)
+    return open_model(chosen.model, chosen.family, chosen.device, chosen.dtype, chosen.bits, chosen.remote_code)
 
 
 class Waves(Mapping[str, NDArray[np.float32]]):

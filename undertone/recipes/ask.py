@@ -15,7 +15,7 @@ def ask(chosen: settings.Ask) -> dict[str, str]:
     if not chosen.clip:
         raise ValueError("clip: name a sound file, as in undertone ask clip.wav")
     chosen = as_trained(chosen)
-    model = open_model(chosen.model, chosen.family, chosen.device, chosen.dtype)
+    model = open_model(chosen.model, chosen.family, chosen.device, chosen.dtype, remote_code=chosen.remote_code)
     counts = Conversions()
     prompt = Prompt(audio=counts.add(read_sound(Path(chosen.clip), model.sample_rate)), system=chosen.system)
     counts.warn(Path(chosen.clip), model.sample_rate)

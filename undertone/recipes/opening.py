@@ -78,7 +78,7 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
     with ranks(torch.device(choose_device(settings.device))).main_process_first():
         rejected = Journal(folder / "rejected.jsonl")
         data = read_data(settings, rejected)
-    model = open_model(settings.model, settings.family, settings.device, settings.dtype, settings.bits)
+    model = open_model(settings.model, settings.family, settings.device, settings.dtype, settings.bits, settings.remote_code)
     sounds = Sounds(data, model, through, settings.per_speaker)
     most = settings.features_gb * 1e9
     store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key, most)

@@ -138,7 +138,7 @@ class Align(Training):
 
     @model_validator(mode="after")
     def _nothing_in_vain(self) -> Self:
-        for name in ("system", "family", "features", "bits"):
+        for name in ("system", "family", "features", "bits", "remote_code"):
             if getattr(self, name):
                 raise ValueError(f"{name}: alignment has no use for it; leave it out")
         known = [value for row in ATTRIBUTES.values() for value in row.names]

@@ -89,6 +89,8 @@ class Model(Settings):
     """cpu, cuda, cuda:1 …; empty: a GPU where there is one"""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
     """weights in memory; empty: bfloat16 where the GPU or CPU is faster with it, float32 elsewhere"""
+    remote_code: bool = False
+    """run code that lies in the checkpoint (family generic), which can do anything on this machine; else such a checkpoint is refused"""
     bits: Literal[0, 4, 8] = 0
     """of the language model's weights on a GPU, by bitsandbytes (undertone[quant]); 0: as dtype says"""
     system: str = ""
