@@ -88,6 +88,16 @@ def test_the_tower_hears_a_clip_once_in_fine_tuning_and_evaluation(tmp_path: Pat
     assert sorted(heard.values()) == [1] * 12
 
 
+@pytest.mark.parametrize(("room", "times"), [(100.0, 1), (0.0, 0)])
+def test_the_front_is_forgotten_once_all_clips_were_heard(
+    room: float, times: int, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[bool] = []
+    monkeypatch.setattr(Qwen2_5Omni, "forget_front", lambda self: forgotten.append(True))
+    finetune(settings.Finetune(out=tmp_path / "tune", data=data, features_gb=room, **TUNE))
+    assert len(forgotten) == times
+
+
 def test_without_room_for_features_the_tower_works_more_and_the_training_is_the_same(
     tmp_path: Path, data: Path, heard: Counter[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:

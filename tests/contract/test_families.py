@@ -119,6 +119,46 @@ def test_cached_audio_equals_fresh_audio(model: SpeechLM) -> None:
     assert model.hidden(cached).equal(model.hidden(fresh))
 
 
+def test_training_needs_nothing_of_the_front_once_its_clips_were_heard(model: SpeechLM) -> None:
+    """What leaves a GPU's memory then may be anywhere; here it is nowhere."""
+    prompts = [Prompt(audio=wave(1.3, 1)), Prompt(audio=wave(2.6, 2))]
+    fresh = model.encode(prompts, ["yes", "no"])
+    with torch.inference_mode():
+        heard = model.listen(fresh).split(model.audio_mask(fresh).sum(-1).tolist())
+    batch = model.encode([Prompt(audio=part.clone()) for part in heard], ["yes", "no"])
+    adapted = adapt(model, language_layers(model)[1:3], model.targets, rank=2, alpha=4, dropout=0.0, seed=0)
+    trained = [value for value in adapted.parameters() if value.requires_grad]
+    with torch.no_grad():
+        for value in trained:
+            value.normal_(std=0.1)
+
+    def step() -> list[torch.Tensor]:
+        losses = model.token_losses(batch)
+        return [losses.detach(), *torch.autograd.grad(losses.sum(), trained)]
+
+    before = step()
+    model.forgettable.to("meta")
+    for path in model.unused:
+        model.module.get_submodule(path).to("meta")
+    assert any(value.device.type == "meta" for value in model.frozen_front().parameters())
+    for ours, theirs in zip(step(), before, strict=True):
+        assert ours.equal(theirs)
+
+
+def test_a_prompt_is_what_the_models_own_template_writes(model: SpeechLM) -> None:
+    """The audio token once, which is then as often there as the clip has tokens."""
+    chat, tokenizer, token = getattr(model, "chat", None), model.tokenizer, model.audio_token_id
+    if chat is None:
+        pytest.skip("no stock chat: its prompts are tested where the family is")
+    user = [{"type": "audio"}, {"type": "text", "text": "hello"}] if chat.parts else f"{tokenizer.convert_ids_to_tokens(token)}hello"
+    for system in ("", "be kind") if chat.system else ("",):
+        messages = [{"role": "system", "content": system}] if system else []
+        own = tokenizer.apply_chat_template([*messages, {"role": "user", "content": user}], add_generation_prompt=True, return_dict=False)
+        assert own.count(token) == 1
+        wanted = [one for id in own for one in ([token] * 3 if id == token else [id])]
+        assert model.prompt_ids(Prompt(text="hello", system=system), 3) == wanted
+
+
 @torch.inference_mode()
 def test_token_count_is_what_the_tower_gives(model: SpeechLM) -> None:
     for seconds in (0.31, 0.5, 1.0, 1.99, 2.0, 2.01, 3.7, 4.0):

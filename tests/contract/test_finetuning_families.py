@@ -79,6 +79,18 @@ def test_a_fine_tuning_end_to_end(family: str, data: Path, tmp_path: Path) -> No
     assert trained.value > 0
 
 
+def test_a_fine_tuning_in_bfloat16(data: Path, tmp_path: Path) -> None:
+    folder, out = saved("qwen2_5_omni", tmp_path / "model"), tmp_path / "run"
+    how = ["--data", str(data), "--out", str(out), "--steps", "8", "--batch-size", "4", "--check-every", "4", "--learning-rate", "1e-2"]
+    assert main(["finetune", *named("qwen2_5_omni", folder), *how, "--layers", "1-2", "--dtype", "bfloat16", "--replay", "0"]) == 0
+    replies = dev_scalars(out, "sft")
+    assert replies[-1] < replies[0]
+    model = open_model(str(folder), dtype="bfloat16")
+    before = logits(model)
+    load_adapter(model, out / "adapter")
+    assert not torch.allclose(logits(model), before, atol=1e-2)
+
+
 def dev_scalars(out: Path, name: str) -> list[float]:
     """What the run logged as `name` of its dev split, check by check."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
