@@ -30,8 +30,17 @@ def save(model: Any, folder: Path) -> Path:
 
 
 def publish(model: KimiAudio, folder: Path) -> Path:
-    """`model` under the published names, in the published layout, with all that lies beside its weights there."""
+    """`model` under the published names, in the published layout, with all that lies beside its weights there: also code, which leaves the
+    file `ran` when somebody runs it."""
     model.module.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    own = {
+        "AutoConfig": "configuration_moonshot_kimia.KimiAudioConfig",
+        "AutoModelForCausalLM": "modeling_moonshot_kimia.MoonshotKimiaForCausalLM",
+    }
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": own}))
+    for name in own.values():
+        (folder / f"{name.partition('.')[0]}.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
     (folder / "generation_config.json").unlink(missing_ok=True)
     main = load_file(folder / "model.safetensors")
     frequencies = {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.ones(8) for i in range(model.layers)}

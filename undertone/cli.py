@@ -122,5 +122,5 @@ def _clip_flag(words: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str) -> int:
-    print(f"undertone: {message}", file=sys.stderr)
+    print(f"undertone: {' '.join(message.split())}", file=sys.stderr)
     return 2

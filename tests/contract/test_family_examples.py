@@ -25,7 +25,8 @@ def test_an_example_runs(family: str, tmp_path: Path, monkeypatch: pytest.Monkey
     code, kind = EXAMPLES[family], resolve(FAMILIES, family, "model family")
     assert len([line for line in code.splitlines() if line]) <= 10, "the page promises ten lines"
     name = re.search(r'open_model\("(.*?)"', code)[1]  # type: ignore[index]
-    assert any(one.endswith(name) for one in kind.checkpoints)
+    section = PAGE.partition(f"## {family}\n")[2].partition("\n## ")[0]
+    assert any(one == name or (one.endswith(f"/{name}") and one in section) for one in kind.checkpoints)
     monkeypatch.chdir(tmp_path)
     saved(family, tmp_path / name)
     write_flac(tmp_path / "clip.flac", tone(), RATE)

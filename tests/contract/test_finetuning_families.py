@@ -20,6 +20,7 @@ from undertone.lookup import resolve
 from undertone.models import FAMILIES, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.records import Score, read_rows
+from undertone.training.loop import Encoder
 from undertone.training.lora import adapted_modules, load_adapter
 
 REPLIES = {"female": "to fix the socket turn off the power", "male": "no"}
@@ -98,6 +99,22 @@ def dev_scalars(out: Path, name: str) -> list[float]:
     found = EventAccumulator(str(out / "logs"))
     found.Reload()
     return [event.value for event in found.Scalars(f"dev/{name}")]
+
+
+@pytest.mark.parametrize(("family", "packs"), [("generic", False), ("voxtral", True)])
+def test_rows_are_packed_where_the_family_can_be_told_where_a_clip_ends(
+    family: str, packs: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Encoder] = []
+
+    def kept(*parts: object) -> Encoder:
+        made.append(Encoder(*parts))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr("undertone.recipes.finetune.Encoder", kept)
+    how = ["--data", str(data), "--out", str(tmp_path / "run"), "--steps", "1", "--batch-size", "2", "--layers", "1"]
+    assert main(["finetune", *named(family, saved(family, tmp_path / "model")), *how]) == 0
+    assert [one.packed for one in made] == [packs]
 
 
 def test_experts_take_an_adapter_too(tmp_path: Path, data: Path) -> None:

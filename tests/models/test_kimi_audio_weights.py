@@ -1,6 +1,7 @@
 """Published names and shapes at full size, on the meta device; a published folder opens; one that is not whole, or not Kimi's, does not."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,9 @@ def test_a_published_folder_opens_to_the_same_model(model: KimiAudio, folder: Pa
     opened = open_model(str(folder), dtype="float32", device="cpu")
     assert isinstance(opened, KimiAudio)
     assert states(opened).equal(states(model))
+    assert not (folder / "ran").exists(), "code of the checkpoint was run"
+    assert "flash_attn" not in sys.modules
+    assert {part.config._attn_implementation for part in opened.module.modules() if hasattr(part, "config")} == {"sdpa"}
     assert not any("mimo_" in name for name in opened.module.state_dict())
     assert opened.end_tokens == [opened.ids.text_end]
     speaking = KimiAudio.load(folder, speech=True)

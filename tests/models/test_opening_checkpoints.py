@@ -132,6 +132,25 @@ def test_a_hub_name_while_offline_is_one_line(capsys: pytest.CaptureFixture[str]
     assert said.count("\n") == 1
 
 
+def test_a_hub_name_of_which_only_the_configuration_is_here_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "models--nobody--half"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc")
+    (place / "snapshots" / "abc").mkdir(parents=True)
+    shutil.copy(saved("voxtral", tmp_path / "whole") / "config.json", place / "snapshots" / "abc")
+    for name in ("huggingface_hub.constants.HF_HUB_CACHE", "transformers.utils.hub.constants.HF_HUB_CACHE"):
+        monkeypatch.setattr(name, str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    write_flac(tmp_path / "clip.flac", tone(200.0, 0.5), RATE)
+    assert main(["ask", str(tmp_path / "clip.flac"), "--model", "nobody/half"]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("undertone:")]
+    assert len(said) == 1
+    assert "nobody/half" in said[0]
+    assert "hf download nobody/half" in said[0]
+
+
 def test_code_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     says = {"model_type": "theirs", "architectures": ["Theirs"], "auto_map": {"AutoConfig": "theirs.Config", "AutoModel": "theirs.Theirs"}}
     (tmp_path / "config.json").write_text(json.dumps(says))

@@ -79,6 +79,7 @@ def test_a_served_model_is_asked_judged_and_scored_as_a_local_one(data: Path, tm
     rows = list(read_rows(tmp_path / "run" / "scores.jsonl", Score))
     (cost,) = (row.value for row in rows if row.metric == "tokens")
     assert cost == CLIPS * TOKENS
+    assert {row.details["system"] for row in rows if row.suite == "pa/age"} == {"mind the voice"}
     assert not [row for row in rows if row.metric == "trainable_parameters"], "nobody knows what the served model cost"
     assert KEY not in "".join(path.read_text() for path in (tmp_path / "run").glob("*.json*"))
 
@@ -108,6 +109,8 @@ def test_a_server_that_misbehaves_dies_and_comes_back_gives_the_same_scores(data
     server.die()
     assert scores(tmp_path / "run") == scores(tmp_path / "well")
     assert sorted(server.sold().values()) == [1] * CLIPS, "a reply was bought twice"
+    bought = next(row.value for row in read_rows(tmp_path / "run" / "scores.jsonl", Score) if row.metric == "tokens")
+    assert bought == CLIPS * TOKENS, "what was bought before the server died counts"
 
 
 def test_one_request_that_the_server_does_not_take_is_unscored_and_asked_again(data: Path, tmp_path: Path) -> None:

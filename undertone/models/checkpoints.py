@@ -22,10 +22,7 @@ def described(checkpoint: str | Path) -> Mapping[str, Any]:
     except OSError as error:
         if Path(checkpoint).exists():
             raise
-        raise OSError(
-            f"model {checkpoint}: no folder of that name here, and the hub does not give it ({str(error).split('.')[0].strip()}); check "
-            f"the name, or fetch it where there is a network (hf download {checkpoint} --local-dir FOLDER) and name the folder"
-        ) from None
+        raise _not_given(checkpoint, "no folder of that name", error) from None
     if not found:
         raise OSError(f"model {checkpoint}: no config.json there; name a checkpoint folder, a hub name, or undertone-tiny")
     return dict(found)
@@ -45,6 +42,10 @@ def open_module(
     how = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True} | place | ({"config": config} if config else {})
     try:
         module, found = kind.from_pretrained(checkpoint, **how)
+    except OSError as error:
+        if Path(checkpoint).exists():
+            raise
+        raise _not_given(checkpoint, "no weights of that name", error) from None
     except RuntimeError as error:
         if "mismatch" not in str(error):
             raise
@@ -63,6 +64,14 @@ def open_module(
             "weights or config.json lie in the folder: download it again, alone"
         )
     return module  # type: ignore[no-any-return]
+
+
+def _not_given(checkpoint: str | Path, what: str, error: OSError) -> OSError:
+    """The error for a hub name that stays out of reach."""
+    return OSError(
+        f"model {checkpoint}: {what} here, and the hub does not give it ({str(error).split('.')[0].strip()}); check the name, or fetch it "
+        f"where there is a network (hf download {checkpoint} --local-dir FOLDER) and name the folder"
+    )
 
 
 def refuse_pickle(checkpoint: str | Path) -> None:
