@@ -35,9 +35,10 @@ class Asked(Protocol):
     def flaw(self, text: str) -> str: ...
 
 
-def key_of(asked: Asked, model: str) -> str:
-    """A hash of all that the answer of `model` depends on."""
-    return sha256(json.dumps([model, list(map(dict, asked.messages)), asked.options()], sort_keys=True).encode()).hexdigest()[:32]
+def key_of(asked: Asked, endpoint: Endpoint | Unasked) -> str:
+    """A hash of all that the answer depends on: two servers may call two models by one name."""
+    table = [endpoint.address, endpoint.model, list(map(dict, asked.messages)), asked.options()]
+    return sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class Open(NamedTuple):
@@ -117,7 +118,7 @@ def ask(endpoint: Endpoint, question: Asked, tries: int = 3) -> Bought:
             break
         again = f"This does not fit the schema ({reason}). Answer again, with JSON that fits and nothing else."
         messages = [*question.messages, {"role": "assistant", "content": raw}, {"role": "user", "content": again}]
-    return Bought(key=key_of(question, endpoint.model), raw=raw, reason=reason, tokens=tokens)
+    return Bought(key=key_of(question, endpoint), raw=raw, reason=reason, tokens=tokens)
 
 
 class Answers:
@@ -139,12 +140,12 @@ class Answers:
 
     def missing(self, questions: Sequence[Question[M]]) -> list[Question[M]]:
         """Of the different ones among `questions` those that are not bought yet."""
-        different = {key_of(question, self.endpoint.model): question for question in questions}
+        different = {key_of(question, self.endpoint): question for question in questions}
         return [question for key, question in different.items() if key not in self._kept]
 
     def bought(self, questions: Sequence[Question[M]]) -> int:
         """How many different ones among `questions` are bought already."""
-        return len({key_of(question, self.endpoint.model) for question in questions} & self._kept.keys())
+        return len({key_of(question, self.endpoint) for question in questions} & self._kept.keys())
 
     def to(self, questions: Sequence[Question[M]], lenient: bool = False) -> list[Answer[M]]:
         """An answer to each question, in order; equal questions are asked once, and answers are kept as they come.
@@ -152,7 +153,7 @@ class Answers:
         A request that fails for good is an EndpointError; where `lenient`, an answer without value and its reason, to be asked again
         another time, unless the endpoint answered nothing at all, turns all away or has cost enough.
         """
-        keys = [key_of(question, self.endpoint.model) for question in questions]
+        keys = [key_of(question, self.endpoint) for question in questions]
         missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in self._kept}
         buy = self._try if lenient else self._buy
         waiting = bar(f"asking {self.endpoint.model}", len(missing))(self._open.each(buy, missing.values()))
@@ -180,7 +181,7 @@ class Answers:
 
         def answer(item: T) -> Bought | Unanswerable:
             asked = question(item)
-            key = key_of(asked, self.endpoint.model)
+            key = key_of(asked, self.endpoint)
             with self._lock:
                 gate = self._gates.setdefault(key, threading.Lock())
             with gate:  # an equal question that is under way is waited for

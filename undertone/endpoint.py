@@ -72,11 +72,21 @@ class Completion(NamedTuple):
     tokens: int
 
 
+USUAL = "https://api.openai.com/v1"
+"""Where the OpenAI client asks when it is told nothing else."""
+
+
 @dataclass(frozen=True)
 class Unasked:
     """An endpoint that is named and never asked, and needs no key: for what asking it would cost."""
 
     model: str
+    base_url: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it would be asked, as `Endpoint` finds it."""
+        return _address(self.base_url or os.environ.get("OPENAI_BASE_URL") or USUAL)
 
     def count(self, tokens: int) -> None:
         """Nothing is spent."""

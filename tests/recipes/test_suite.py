@@ -71,6 +71,23 @@ def test_a_judge_that_says_the_opposite_is_found_out(data: Path, tmp_path: Path)
     assert found["kappa", "all"].value == pytest.approx(-1)
 
 
+def test_two_judges_of_one_name_at_two_servers_are_both_asked(data: Path, tmp_path: Path) -> None:
+    """One says the opposite of the other, so agreement is as bad as it can be; with one's verdicts taken for both's it would be perfect."""
+
+    def turned(body: dict[str, Any]) -> dict[str, Any]:
+        return answer(body) | {"verdict": -answer(body)["verdict"]}
+
+    with Server() as one, Server(write=turned) as other:
+        second = {"model": "j", "key-variable": "TEST_KEY", "base-url": other.url}
+        flags = [word for name, value in second.items() for word in (f"--second-endpoint.{name}", value)]
+        command = words(data, tmp_path / "run", one, "judge-check", "--second-judge", "openai", *flags)
+        assert main([*command, "--estimate-cost"]) == 0
+        assert main(command) == 0
+        assert set(one.sold().values()) == set(other.sold().values()) == {1}
+        assert one.sold().keys() == other.sold().keys()
+    assert scores(tmp_path / "run")["kappa", "all"].value == pytest.approx(-1)
+
+
 FAULTS = ["slow", "429", "half", "500", "", "malformed", "schema", "empty", "429-after", "", "500"]
 
 

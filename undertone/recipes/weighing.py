@@ -1,7 +1,9 @@
 """A study's claims, weighed: from replies, judgements and answers on disk to differences, p-values and verdicts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from undertone import settings
 from undertone.evaluation.comparison import Cell, Difference, Value, difference, holm, p_value, verdict
@@ -9,7 +11,7 @@ from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, pre
 from undertone.recipes.arms import Laid
 from undertone.recipes.recognize import answers
 from undertone.records import CLAIMS, CONTENT, Judgement, Reply, Score, Utterance, read_rows
-from undertone.reporting.study import OTHER
+from undertone.reporting.study import NOT_WEIGHED, OTHER
 from undertone.run import Run
 from undertone.settings.study import Claim, Grid
 from undertone.speech.folder import read_folder
@@ -18,44 +20,61 @@ Seeds = Sequence[tuple[Path, Mapping[str, Laid]]]
 """Arms that were asked, seed by seed, each with the seed's data folder."""
 
 
+class Side(NamedTuple):
+    """What the trainings of an arm add to a cell, one list a training, and how many of its replies have no value."""
+
+    trainings: list[list[Value]]
+    unscored: int
+
+
 def weighed(grid: Grid, run: Run, laid: Seeds, resamples: int = 2000) -> Iterator[Score]:
-    """One row a claim, its p-value adjusted for all claims that could be weighed."""
-    found: list[tuple[Claim, Difference]] = []
+    """One row a claim whose arms were asked, its p-value adjusted for all claims that could be weighed; of one that could not, for want of
+    a value, the row says so."""
+    found: list[tuple[Claim, Difference | None, int]] = []
     for claim in grid.claims:
-        sides = [values(laid, claim.of, claim.cell), values(laid, claim.than, claim.than_cell or claim.cell) if claim.than else []]
-        if sides[0] is not None and sides[1] is not None:
-            found.append((claim, difference(sides[0], sides[1], claim.margin, resamples, run.seed)))
-    adjusted = holm([p_value(apart, claim.lies, claim.margin) for claim, apart in found])
-    for (claim, apart), p in zip(found, adjusted, strict=True):
-        told = {"than": claim.than, "cell": claim.cell, "lies": claim.lies, "margin": claim.margin, "p": p, "trainings": len(laid)}
-        told |= {"verdict": verdict(apart, claim.lies, claim.margin, p), "than_cell": claim.than_cell}
+        ours = side(laid, claim.of, claim.cell)
+        theirs = side(laid, claim.than, claim.than_cell or claim.cell) if claim.than else Side([], 0)
+        if ours is not None and theirs is not None:
+            able = all(ours.trainings) and all(theirs.trainings)
+            apart = difference(ours.trainings, theirs.trainings, claim.margin, resamples, run.seed) if able else None
+            found.append((claim, apart, ours.unscored + theirs.unscored))
+    adjusted = iter(holm([p_value(apart, claim.lies, claim.margin) for claim, apart, _ in found if apart]))
+    for claim, apart, unscored in found:
+        told = {"than": claim.than, "cell": claim.cell, "lies": claim.lies, "margin": claim.margin, "than_cell": claim.than_cell}
+        row = partial(run._replace(name=claim.of).score, CLAIMS, "difference", claim.said, unscored=unscored)
+        if apart is None:
+            yield row(None, 0, details=told | {"verdict": NOT_WEIGHED, "trainings": len(laid)})
+            continue
+        p = next(adjusted)
+        told |= {"p": p, "verdict": verdict(apart, claim.lies, claim.margin, p), "trainings": len(laid)}
         told |= {"least": min(apart.trainings), "most": max(apart.trainings)}
-        row = run._replace(name=claim.of).score
-        yield row(CLAIMS, "difference", claim.said, apart.value, apart.n, low=apart.low, high=apart.high, details=told)
+        yield row(apart.value, apart.n, low=apart.low, high=apart.high, details=told)
 
 
-def values(laid: Seeds, name: str, text: str) -> list[list[Value]] | None:
+def side(laid: Seeds, name: str, text: str) -> Side | None:
     """What every training of an arm adds to a cell; None where one was not run or not asked that."""
-    found: list[list[Value]] = []
+    trainings: list[list[Value]] = []
+    unscored = 0
     cell = Cell.read(text)
     for data, arms in laid:
         one = arms.get(arms[name].twin or name) if name in arms else None
         parts = one.ask if one else ()
-        if cell.metric == "wa":
-            own = recognised(one.hear, read_folder(data).utterances) if one and one.hear else []
-        elif cell.suite.startswith(OTHER):
+        if cell.metric == "wa" and one and one.hear:
+            own, missing = recognised(one.hear, read_folder(data).utterances), 0
+        elif cell.suite.startswith(OTHER) and len(parts) > 1:
             plain = cell._replace(suite=cell.suite.removeprefix(OTHER))
-            own = tallied(parts[1], read_folder(parts[1].data).utterances, plain) if len(parts) > 1 else []
+            own, missing = tallied(parts[1], read_folder(parts[1].data).utterances, plain)
+        elif parts and cell.metric != "wa" and not cell.suite.startswith(OTHER):
+            own, missing = tallied(parts[0], read_folder(data).utterances, cell)
         else:
-            own = tallied(parts[0], read_folder(data).utterances, cell) if parts else []
-        if not own:
             return None
-        found.append(own)
-    return found
+        trainings.append(own)
+        unscored += missing
+    return Side(trainings, unscored) if any(trainings) or unscored else None
 
 
-def tallied(chosen: settings.Evaluate, rows: Sequence[Utterance], cell: Cell) -> list[Value]:
-    """The values of an evaluation in `cell`, unscored replies left out."""
+def tallied(chosen: settings.Evaluate, rows: Sequence[Utterance], cell: Cell) -> tuple[list[Value], int]:
+    """The values of an evaluation in `cell`, and how many of its replies have none."""
     by_id = {row.id: row for row in rows}
     replies = [reply for reply in read_rows(chosen.out / "replies.jsonl", Reply) if reply.utterance_id in by_id]
     verdicts = {one.utterance_id: one for one in read_rows(chosen.out / "judgements.jsonl", Judgement)}
@@ -63,16 +82,18 @@ def tallied(chosen: settings.Evaluate, rows: Sequence[Utterance], cell: Cell) ->
     together = chosen.together == cell.suite
     own = [row for row in asked if (row.utterance.suite == "pa" if together else suite_of(row.utterance) == cell.suite)]
     own = [row for row in own if cell.group in ("all", row.utterance.value)]
-    return [Value(value, row.utterance.cluster) for row in own if (value := adds(row, cell.metric)) is not None]
+    own = [row for row in own if (row.utterance.reply is not None if cell.metric == "exact" else row.utterance.category != CONTENT)]
+    found = [Value(value, row.utterance.cluster) for row in own if (value := adds(row, cell.metric)) is not None]
+    return found, len(own) - len(found)
 
 
 def adds(row: Asked, metric: str) -> float | None:
     """What one reply adds to `metric`; None where it has none. ValueError where the metric is no mean over replies."""
     if metric in OF_A_VERDICT:
-        judged = row.judgement.value if row.judgement and row.utterance.category != CONTENT else None
+        judged = row.judgement.value if row.judgement else None
         return None if judged is None else OF_A_VERDICT[metric](judged)
     if metric == "exact":
-        return float(exactly_right(row)) if row.utterance.reply is not None else None
+        return float(exactly_right(row))
     if metric == "preference":
         return None if row.reply.preference is None else preferred(row.reply.preference)
     raise ValueError(f"{metric}: no mean over replies; compare {', '.join(OF_A_VERDICT)}, exact, preference, or wa of what was recognised")

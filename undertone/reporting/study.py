@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 OTHER = "other-voices/"
 """What stands before the suites of a test in another synthesiser's voices."""
-VERDICTS = {"supported": "supported", "not supported": "not supported", "undecided": "undecided at this size"}
+NOT_WEIGHED = "not weighed"
+VERDICTS = {
+    "supported": "supported",
+    "not supported": "not supported",
+    "undecided": "undecided at this size",
+    NOT_WEIGHED: "not weighed: no reply has a value",
+}
 
 
 class Weighed(NamedTuple):
@@ -77,10 +83,14 @@ def claim(row: Score) -> Weighed:
     than = f" − {label(told['than'])}" if told["than"] else ""
     than += f" ({head(than_cell)})" if than_cell else ""
     bound = {"above": ">", "below": "<", "within": "±"}[told["lies"]]
+    compared = f"{label(row.run)}{than}: {head(cell)} {bound} {numbers.plain(told['margin'])}"
+    missing = f", {row.unscored:,} unscored" if row.unscored else ""
+    if row.value is None or row.low is None or row.high is None:
+        return Weighed(row.group, compared, f"–{missing}", "–", "–", VERDICTS[told["verdict"]])
     return Weighed(
         row.group,
-        f"{label(row.run)}{than}: {head(cell)} {bound} {numbers.plain(told['margin'])}",
-        f"{numbers.signed(row.value or 0.0)} [{numbers.signed(row.low or 0.0)} to {numbers.signed(row.high or 0.0)}], n {row.n:,}",
+        compared,
+        f"{numbers.signed(row.value)} [{numbers.signed(row.low)} to {numbers.signed(row.high)}], n {row.n:,}{missing}",
         f"{numbers.signed(told['least'])} to {numbers.signed(told['most'])}",
         f"{told['p']:.3f}" if told["p"] >= 0.001 else "<0.001",
         VERDICTS[told["verdict"]],

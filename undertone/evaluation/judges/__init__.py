@@ -27,5 +27,5 @@ def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path, draws: int 
     if not (isinstance(kind, type) and issubclass(kind, ChatJudge)):
         found: Judge = kind()
         return found
-    asked = Unasked(endpoint["model"]) if unasked else Endpoint(**endpoint)
+    asked = Unasked(endpoint["model"], endpoint.get("base_url")) if unasked else Endpoint(**endpoint)
     return kind(asked, folder / "verdicts.jsonl", draws)
