@@ -9,10 +9,10 @@ repeated.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from undertone.analysis.probes import fit
 from undertone.evaluation.metrics import MakeScore
 from undertone.evaluation.recognition import Named, recognition_scores, ua_difference
 from undertone.recipes.align import align
-from undertone.recipes.recognize import answers, recognize
+from undertone.recipes.recognize import answers, leans, preference, recognize
 from undertone.recipes.stages import Stage, say, side_by_side
-from undertone.records import Score, Utterance
+from undertone.records import Score, Utterance, read_rows
 from undertone.run import Run, commit, write_rows
 from undertone.speech.corpora import read_data
 from undertone.speech.folder import Data, load_wave
@@ -93,14 +93,22 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
     return scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
 
 
-def pooled(given: argparse.Namespace, asked: Sequence[settings.Recognize]) -> list[Named]:
-    """What every clip of the corpus was said to be, by the model that did not know its speaker."""
-    found: list[Named] = []
+class Answered(NamedTuple):
+    """What every clip of a corpus was said to be, and how much likelier than the others its true value was, where that is known."""
+
+    named: list[Named]
+    leans: list[float]
+
+
+def pooled(given: argparse.Namespace, asked: Sequence[settings.Recognize]) -> Answered:
+    """All folds' answers, each clip's by the model that did not know its speaker."""
+    found = Answered([], [])
     for one in asked:
         rows = [
             row for row in clips(given, one.fold) if row.split == "test" and (not one.among or row.attributes[one.attribute] in one.among)
         ]
-        found += answers(one, rows, one.out / "replies.jsonl")
+        found.named.extend(answers(one, rows, one.out / "replies.jsonl"))
+        found.leans.extend(leans(rows, one.out / "replies.jsonl"))
     return found
 
 
@@ -129,20 +137,38 @@ def by_statistics(given: argparse.Namespace, among: Sequence[str]) -> list[Named
     return found
 
 
-def scored(given: argparse.Namespace, suite: str, named: dict[str, list[Named]], among: Sequence[str]) -> list[Score]:
+def scored(given: argparse.Namespace, suite: str, answered: dict[str, Answered], among: Sequence[str]) -> list[Score]:
     """Scores of every method, and what the method gains on the classifier and on the statistics, clip by clip."""
-    named = named | {"statistics": by_statistics(given, among)}
-    scores: list[Score] = []
+    named = {name: one.named for name, one in answered.items()} | {"statistics": by_statistics(given, among)}
+    scores = identical(given, suite, answered)
     for name, rows in named.items():
         score = Run(given.out, name, given.seed, commit()).score
         more = partial(score, details={"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody})
         scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
         scores += by_sex(given, rows, more)
+        if name in answered:
+            how = settings.Recognize(attribute=given.attribute, bootstrap=2000, seed=given.seed)
+            scores += preference(answered[name].leans, [row.cluster for row in rows], more, how)
         for against in ("classifier", "statistics"):
             if name == "aligned" and against in named:
                 gain = ua_difference(rows, named[against], more, 2000, given.seed, given.attribute)
                 scores += [one.model_copy(update={"group": f"less {against}"}) for one in gain]
     return [one.model_copy(update={"suite": suite}) for one in scores]
+
+
+def identical(given: argparse.Namespace, suite: str, answered: Iterable[str]) -> list[Score]:
+    """Whether the language model was the same before and after, in all folds of every method; and what their trainings cost together."""
+    found: list[Score] = []
+    for name in METHODS:
+        if name in answered:
+            paths = [given.out / suite.replace("/", "-") / f"{name}-{fold}" / "align" / "scores.jsonl" for fold in FOLDS]
+            rows = [row for path in paths for row in read_rows(path, Score)]
+            score = Run(given.out, name, given.seed, commit()).score
+            same = [row.value or 0.0 for row in rows if row.metric == "weights_identical"]
+            found.append(score(suite, "weights_identical", "all", min(same), len(same)))
+            for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
+                found.append(score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(same)))
+    return found
 
 
 def by_sex(given: argparse.Namespace, rows: Sequence[Named], score: MakeScore) -> list[Score]:

@@ -3,11 +3,11 @@
     python benchmarks/frozen/roads.py --demo runs/demo --frozen runs/demo-frozen --recorded runs/ravdess --ravdess RAVDESS …
 
 Rows go to OUT/scores.jsonl, and OUT/report.html shows them beside the frozen road's own: runs vanilla, pe-ft (trained on simulated voices
-only) and pe-ft-recorded (fine-tuned to name the corpus' labels, fold by fold, as the aligned model was). Finished parts are not repeated.
+only) and pe-ft-recorded (fine-tuned to name the corpus' labels, all of them, fold by fold). Finished parts are not repeated.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from undertone.evaluation.recognition import recognition_scores
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.finetune import finetune
 from undertone.recipes.frozen_road import SUITE
-from undertone.recipes.recognize import recognize
+from undertone.recipes.recognize import preference, recognize
 from undertone.recipes.report import report
 from undertone.recipes.stages import Stage, say, side_by_side
 from undertone.records import Score, read_rows
@@ -50,7 +50,10 @@ def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str)
         adch=settings.Adch(weight=0.1), steps=given.steps, check_every=given.steps // 4, name=RECORDED, **shared,
     )  # fmt: skip
     say(f"fine-tuning on {corpus}")
-    side_by_side(Stage(finetune, tune(out=given.out / f"{RECORDED}-{corpus}-{fold}" / "tune", fold=fold)) for fold in FOLDS)
+    stages = [Stage(finetune, tune(out=given.out / f"{RECORDED}-{corpus}-{fold}" / "tune", fold=fold)) for fold in FOLDS]
+    side_by_side(stages)
+    for suite in suites(corpus, attribute):
+        yield from costs_of([one.chosen.out for one in stages], suite, Run(given.out, RECORDED, 0, commit()))
     for suite, among in suites(corpus, attribute).items():
         for name in ("vanilla", "pe-ft", RECORDED):
             ask = partial(settings.Recognize, attribute=attribute, among=among, bootstrap=0, suite=suite, name=name, **shared)
@@ -64,8 +67,18 @@ def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str)
             ]
             side_by_side(Stage(recognize, one) for one in asked)
             score = partial(Run(given.out, name, 0, commit()).score, details={"corpus": corpus})
-            found = recognition_scores(pooled(where, asked), score, 2000, 0, attribute)
+            said = pooled(where, asked)
+            found = list(recognition_scores(said.named, score, 2000, 0, attribute))
+            how = settings.Recognize(attribute=attribute, bootstrap=2000)
+            found += preference(said.leans, [row.cluster for row in said.named], score, how)
             yield from (one.model_copy(update={"suite": suite}) for one in found)
+
+
+def costs_of(folders: Sequence[Path], suite: str, run: Run) -> Iterator[Score]:
+    """What the trainings in `folders` cost together: the parameters of one, the seconds of all."""
+    rows = [row for folder in folders for row in read_rows(folder / "scores.jsonl", Score)]
+    for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
+        yield run.score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(folders))
 
 
 def adapter(given: argparse.Namespace, name: str, corpus: str, fold: int) -> Path | None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from test_corridor import CLIPS, killed_when, lines, undertone
 
 from undertone import settings
 from undertone.recipes.arms import filled, lay_out
-from undertone.recipes.ground import before_speaking, read_layers, refuse_mixture, share_out
+from undertone.recipes.ground import before_speaking, ground_of, read_layers, refuse_mixture, share_out
 from undertone.recipes.study import study
 from undertone.records import Score, read_rows
 from undertone.run import provenance
@@ -176,6 +178,53 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
     assert "published: Qwen2.5-Omni 97.0 %".replace(" %", "\u202f%") in page
     assert "head at the hand-over" in page.rpartition("Not run:")[2]
     assert asked == len([row for row in read_folder(data).utterances if row.split == "test"])
+
+
+SPEAK = """import sys
+from pathlib import Path
+from undertone.audio import write_flac
+from undertone.speech.synthesisers.espeak import Espeak
+text, out, name = sys.argv[1:]
+voice = {"age": "adult", "gender": {"rms": "male", "slt": "female"}[name], "emotion": "neutral"}
+write_flac(Path(out), Espeak(words_per_minute=160.0).speak(text, voice, 3), 16_000)
+"""
+"""Another program that speaks, with flite's names for its two voices."""
+
+
+def test_voices_of_another_program_are_asked_too_and_a_seed_more_is_added(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "speak.py").write_text(SPEAK)
+    program = shlex.join([sys.executable, str(tmp_path / "speak.py")])
+    other = {"synthesiser": "command", "train": {}, "dev": {}, "test": {"gender": 4}, "safety_speakers": 0, "workers": 1}
+    few = {"arms": ["vanilla", "pe-ft"], "ask": {"bootstrap": 50, "suites": ["pa"], "limit": 4}, "bootstrap": 200}
+    out = tmp_path / "study"
+    asked = chosen(out, data, other_voices=other | {"command": f"{program} {{text}} {{out}} {{gender}}"}, **few)
+    study(asked)
+    rows = list(read_rows(out / "scores.jsonl", Score))
+    there = {row.run: row for row in rows if (row.suite, row.metric, row.group) == ("other-voices/pa/gender", "pa_score", "all")}
+    assert {name: row.n for name, row in there.items()} == {"vanilla": 4, "pe-ft": 4}
+    weighed = next(row for row in rows if row.suite == "claims" and row.details["cell"] == "other-voices/pa/gender pa_rate")
+    assert weighed.details["trainings"] == 1
+    assert "of other voices" in (out / "study.md").read_text()
+
+    adapter = out / "seed-0" / "train" / "pe-ft" / "adapter" / "adapter_model.safetensors"
+    trained = adapter.stat().st_mtime_ns
+    study(asked.model_copy(update={"seeds": [0, 1]}))
+    assert adapter.stat().st_mtime_ns == trained
+    assert {row.details["trainings"] for row in read_rows(out / "scores.jsonl", Score) if row.suite == "claims"} == {2}
+    made_by = out / "seed-1" / "eval" / "pe-ft" / "provenance.json"
+    made_by.write_text(json.dumps(json.loads(made_by.read_text()) | {"commit": "0" * 12}))
+    before = (out / "scores.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="made by another commit or other packages"):
+        study(asked.model_copy(update={"seeds": [0, 1]}))
+    assert (out / "scores.jsonl").read_bytes() == before
+    assert made_by.with_name("replies.jsonl").exists()
+
+
+def test_a_program_that_is_not_there_is_no_test_and_no_end(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = {"synthesiser": "command", "command": "no-such-program {text} {out}", "test": {"gender": 4}, "train": {}, "dev": {}}
+    ground = ground_of(chosen(tmp_path, data, other_voices=other), settings.read_grid("pe_ft"), tmp_path, 0)
+    assert ground.other is None
+    assert "other_voices: no test in another synthesiser's voices, for command" in caplog.text
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from undertone.recipes.synthesize import synthesize
 SUITE = "frozen/synthesised"
 """The suite of what this road shows: speakers, texts and topics that it was never aligned on."""
 
-CONDITIONS: tuple[settings.Condition, ...] = ("clean", "snr10", "snr0", "telephone")
+CONDITIONS: tuple[settings.Condition, ...] = ("clean", "snr20", "snr10", "snr5", "snr0", "telephone", "room")
 """What the voices are heard through."""
 
 NOTE = 14

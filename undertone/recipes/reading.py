@@ -1,7 +1,9 @@
 """How `recognize` gets a value out of a model: the likeliest answer, the answer in words, or the auxiliary heads' choice."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -16,18 +18,29 @@ from undertone.recipes.opening import Corridor
 from undertone.records import Utterance
 from undertone.training.alignment import open_heads
 
-Read = Callable[[Sequence[Utterance]], list[str]]
+
+class Said(NamedTuple):
+    """What a voice is said to be; `preference`, where likelihoods tell: that of the true value less the mean of the others', logarithms."""
+
+    value: str
+    preference: float | None = None
+
+
+Read = Callable[[Sequence[Utterance]], list[Said]]
 
 
 def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
     """The value that is the likeliest answer to the attribute's question."""
     question, model = ATTRIBUTES[chosen.attribute].question, corridor.model
 
-    def read(rows: Sequence[Utterance]) -> list[str]:
+    def read(rows: Sequence[Utterance]) -> list[Said]:
         with torch.inference_mode():
             asked = model.prefill(model.encode([heard(chosen, corridor, row, question) for row in rows]))
-            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values])
-        return [values[i] for i in scores.argmax(0).tolist()]
+            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values], dim=1)
+        true = torch.tensor([[value == row.attributes[chosen.attribute] for value in values] for row in rows], device=scores.device)
+        others = scores.masked_fill(true, -torch.inf).logsumexp(1) - math.log(len(values) - 1)
+        leans = (scores[true] - others).tolist()
+        return [Said(values[i], lean) for i, lean in zip(scores.argmax(1).tolist(), leans, strict=True)]
 
     return read
 
@@ -35,7 +48,7 @@ def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequen
 def by_reply(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
     """What the model answers in words."""
     question = ATTRIBUTES[chosen.attribute].question
-    return lambda rows: corridor.model.reply([heard(chosen, corridor, row, question) for row in rows], 24)
+    return lambda rows: [Said(text) for text in corridor.model.reply([heard(chosen, corridor, row, question) for row in rows], 24)]
 
 
 def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
@@ -44,11 +57,11 @@ def by_head(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str
         raise ValueError(f"by: model {chosen.model} has no auxiliary heads; only what undertone align made has")
     heads, names = open_heads(corridor.model, Path(place(chosen.model))), ATTRIBUTES[chosen.attribute].names
 
-    def read(rows: Sequence[Utterance]) -> list[str]:
+    def read(rows: Sequence[Utterance]) -> list[Said]:
         pooled = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows]).to(corridor.model.device)
         with torch.inference_mode():
             scores = heads.logits(pooled, chosen.attribute)[:, [names.index(value) for value in values]]
-        return [values[i] for i in scores.argmax(-1).tolist()]
+        return [Said(values[i]) for i in scores.argmax(-1).tolist()]
 
     return read
 
@@ -64,11 +77,11 @@ def by_choice(chosen: settings.Recognize, corridor: Corridor, values: Sequence[s
         raise ValueError(f"by: {unknown[0]}: model {chosen.model} knows the {chosen.attribute}s {', '.join(known)}; name some in among")
     places = [known.index(value) for value in values]
 
-    def read(rows: Sequence[Utterance]) -> list[str]:
+    def read(rows: Sequence[Utterance]) -> list[Said]:
         sounds = [corridor.sounds(row) for row in rows]
         clips = [torch.from_numpy(sound if sound.ndim == 2 else model.frames(sound)) for sound in sounds]
         scores = made.scores(profile(model, clips).to(model.device), chosen.attribute)[:, places]
-        return [values[i] for i in scores.argmax(-1).tolist()]
+        return [Said(values[i]) for i in scores.argmax(-1).tolist()]
 
     return read
 

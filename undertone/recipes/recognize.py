@@ -6,10 +6,11 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.leakage import leakage_scores
+from undertone.evaluation.metrics import RATE, MakeScore, preferred
 from undertone.evaluation.overlap import word_errors
 from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
 from undertone.evaluation.replies import ask
-from undertone.intervals import clustered_ratio
+from undertone.intervals import clustered_mean, clustered_ratio
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.consistency import consistency, leaned
@@ -39,11 +40,13 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
     read = READERS[chosen.by](chosen, corridor, sorted({row.attributes[chosen.attribute] for row in rows}))
     for start in bar(run.name)(range(0, len(missing), chosen.batch)):
         part = missing[start : start + chosen.batch]
-        journal.append(Reply(utterance_id=row.id, run=run.name, text=text) for row, text in zip(part, read(part), strict=True))
+        said = zip(part, read(part), strict=True)
+        journal.append(Reply(utterance_id=row.id, run=run.name, text=one.value, preference=one.preference) for row, one in said)
 
     named = answers(chosen, rows, journal.path)
     score = partial(run.score, details={"model": chosen.model, "condition": chosen.condition, "by": chosen.by, "typed": chosen.typed})
     scores = list(recognition_scores(named, score, chosen.bootstrap, chosen.seed, chosen.attribute))
+    scores += preference(leans(rows, journal.path), [row.speaker for row in rows], score, chosen)
     if chosen.against:
         before = answers(chosen, rows, chosen.against / "replies.jsonl")
         scores += ua_difference(named, before, score, chosen.bootstrap, chosen.seed, chosen.attribute)
@@ -76,6 +79,20 @@ def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -
     if missing := [row.id for row in rows if row.id not in said]:
         raise ValueError(f"{path}: {len(missing)} of these clips were not asked there ({missing[0]} …); name a run on the same clips")
     return [Named(row.attributes[chosen.attribute], parse_value(said[row.id], chosen.attribute), row.speaker) for row in rows]
+
+
+def leans(rows: Sequence[Utterance], path: Path) -> list[float]:
+    """How much likelier than the others' mean the true value of each clip was found, where the replies at `path` say it."""
+    known = {reply.utterance_id: reply.preference for reply in read_rows(path, Reply)}
+    found = [known[row.id] for row in rows]
+    return [] if None in found else [lean for lean in found if lean is not None]
+
+
+def preference(found: Sequence[float], clusters: Sequence[str], score: MakeScore, chosen: settings.Recognize) -> Iterator[Score]:
+    """The share of the voices whose true value is the likelier one, a score without a choice or a judge; nothing where nothing is known."""
+    if found:
+        share = clustered_mean([preferred(lean) for lean in found], clusters, chosen.bootstrap, chosen.seed, RATE)
+        yield score(f"recognition/{chosen.attribute}", "preference", "all", share.value, share.n, low=share.low, high=share.high)
 
 
 def followed(chosen: settings.Recognize, run: Run, rows: Sequence[Utterance], named: Sequence[Named], suite: str) -> Iterator[Score]:

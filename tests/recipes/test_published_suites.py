@@ -1,0 +1,157 @@
+"""Every suite through the command: from its files and sounds to rows with interval and judge; files that are wrong are one line."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RATE, tone
+from server import KEY, Server
+
+from undertone.audio import write_flac
+from undertone.cli import main
+from undertone.evaluation.judges.chat import rubric_text
+from undertone.records import Reply, Score, read_rows
+
+
+def sounds(folder: Path, *names: str) -> None:
+    for i, name in enumerate(names):
+        write_flac(folder / name, tone(120.0 + 40 * i, 0.6), RATE)
+
+
+def table(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -> Path:
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def sd_eval(folder: Path) -> Path:
+    sounds(folder, "1.wav", "2.wav")
+    right = {"transcript": "kids are talking", "target": [{"reply": "let us be quiet"}]}
+    rows = [right | {"wav_path": "1.wav", "utt_id": "1", "info": "sad"}, right | {"wav_path": "2.wav", "utt_id": "2", "info": "child"}]
+    (folder / "sdeval_test-emo.json").write_text(json.dumps(rows[:1]))
+    (folder / "sdeval_test-age.json").write_text(json.dumps(rows[1:]))
+    return folder
+
+
+def styletalk(folder: Path) -> Path:
+    sounds(folder, "d1_0.wav", "d1_1.wav")
+    turn = {"diag_id": "d1", "context": "A : Hello.", "curr_text": "B: I may go.", "curr_speed": "normal", "curr_volume": "normal"}
+    own = [("d1_0.wav", "sad", "that is a pity"), ("d1_1.wav", "cheerful", "how wonderful")]
+    return table(folder / "s.csv", [turn | {"curr_audio_id": name, "curr_emotion": how, "res_text": said} for name, how, said in own])
+
+
+def conflict(folder: Path) -> Path:
+    sounds(folder, "1.wav", "2.wav")
+    row = {"text": "i am a little child", "attribute": "age", "words": "child"}
+    rows = [row | {"audio": "1.wav", "voice": "adult"}, row | {"audio": "2.wav", "voice": "child"}]
+    (folder / "c.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return folder / "c.jsonl"
+
+
+def child_safety(folder: Path) -> Path:
+    return table(folder / "safe.csv", [{"Index": "1", "category": "Fire", "query": "how do i light a match"}])
+
+
+def emodb(folder: Path) -> Path:
+    sounds(folder / "wav", *(f"{speaker}a01{letter}a.wav" for speaker in ("12", "14") for letter in "WF"))
+    return folder
+
+
+MADE: dict[str, tuple[Callable[[Path], Path], list[str], set[tuple[str, str]]]] = {
+    "sd_eval": (sd_eval, [], {("sd-eval/emotion", "empathy"), ("sd-eval/age", "pa_score"), ("sd-eval/emotion", "rouge_l")}),
+    "styletalk": (styletalk, [], {("styletalk", "empathy"), ("styletalk", "own_closer")}),
+    "conflict": (conflict, [], {("conflict/age", "acc_gt"), ("conflict/age", "ala"), ("conflict/age", "consistent")}),
+    "child_safety": (child_safety, [], {("child-safety", "pa_rate")}),
+    "ser": (emodb, ["--corpus", "emodb"], {("ser/emodb", "ua"), ("ser/emodb", "wa"), ("ser/emodb", "f1")}),
+    "leakage": (emodb, ["--corpus", "emodb"], {("leakage/emodb", "leakage")}),
+}
+
+
+def said(body: dict[str, Any]) -> dict[str, Any]:
+    """A verdict that every form takes."""
+    lowest = 7 if body["response_format"]["json_schema"]["name"] != "Verdict" else 1
+    return {"why": "so", "verdict": lowest}
+
+
+def words(suite: str, data: Path, out: Path, server: Server, *more: str) -> list[str]:
+    endpoint = {"model": "j", "key-variable": "TEST_KEY", "attempts": "2", "timeout": "5", "base-url": server.url}
+    flags = [word for name, value in endpoint.items() for word in (f"--endpoint.{name}", value)]
+    few = ["--max-new-tokens", "2", "--bootstrap", "40", "--judge", "openai", "--split", "test"]
+    return ["evaluate", "--suite", suite, "--data", str(data), "--out", str(out), *few, *flags, *more]
+
+
+@pytest.mark.parametrize("suite", MADE)
+def test_a_suite_from_its_files_to_its_rows(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    make, more, wanted = MADE[suite]
+    (tmp_path / "data").mkdir()
+    data, out = make(tmp_path / "data"), tmp_path / "run"
+    with Server(write=said) as server:
+        assert main(words(suite, data, out, server, *more)) == 0
+        asked = len(server.served)
+        assert main(words(suite, data, out, server, *more)) == 0
+        assert len(server.served) == asked, "what is done is not done again"
+    rows = list(read_rows(out / "scores.jsonl", Score))
+    assert wanted <= {(row.suite, row.metric) for row in rows if row.value is not None}
+    assert list(read_rows(out / "replies.jsonl", Reply))
+    hashed = [name for row in rows for key, name in row.details.items() if key.startswith("judge_") and name != "rule"]
+    assert bool(hashed) == bool(asked)
+    assert all(len(str(name).rpartition(":")[2]) >= 12 for name in hashed)
+
+
+WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a field is missing": ("styletalk", lambda path: _less(path, "res_text"), "res_text"),
+    "an id stands twice": ("styletalk", lambda path: _again(path), "d1_0.wav"),
+    "another encoding": ("styletalk", lambda path: path.write_bytes(path.read_text().replace("pity", "pité").encode("latin-1")), "UTF-8"),
+    "a listed field is missing": ("conflict", lambda path: path.write_text('{"audio": "1.wav", "text": "hm"}\n'), "c.jsonl"),
+    "a listed value is unknown": ("conflict", lambda path: path.write_text(path.read_text().replace('"adult"', '"elder"')), "elder"),
+    "a listed file in latin-1": ("conflict", lambda path: path.write_bytes('{"audio": "é"}\n'.encode("latin-1")), "UTF-8"),
+    "neither file": ("sd_eval", lambda path: [one.unlink() for one in path.glob("*.json")] and None, "sdeval_test-age.json"),
+    "no pairs": ("judge-check", lambda path: None, "metadata.jsonl"),
+}
+
+
+def _less(path: Path, field: str) -> None:
+    rows = [{key: value for key, value in row.items() if key != field} for row in csv.DictReader(path.read_text().splitlines())]
+    table(path, rows)
+
+
+def _again(path: Path) -> None:
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    table(path, [*rows, rows[0]])
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_suites_file_that_is_wrong_is_one_line_and_leaves_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    suite, spoil, wanted = WRONG[name]
+    (tmp_path / "data").mkdir()
+    data = MADE[suite][0](tmp_path / "data") if suite in MADE else tmp_path / "data"
+    spoil(data)
+    with Server(write=said) as server:
+        assert main(words(suite, data, tmp_path / "run", server)) == 2
+        assert not server.served
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("undertone:")]
+    assert len(lines) == 1
+    assert wanted in lines[0]
+    assert not list((tmp_path / "run").glob("*.jsonl"))
+
+
+def test_another_rubric_is_another_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its name carries the rubric's hash, and a verdict under the one is not taken for a verdict under the other."""
+    from undertone.endpoint import Unasked
+    from undertone.evaluation.judges.openai import OpenAIJudge
+
+    before = OpenAIJudge(Unasked("j"), tmp_path / "verdicts.jsonl").name
+    text = rubric_text("rubric_v1")
+    monkeypatch.setattr("undertone.evaluation.judges.chat.rubric_text", lambda name: text + "\nBe strict.")
+    after = OpenAIJudge(Unasked("j"), tmp_path / "verdicts.jsonl").name
+    assert before.rpartition(":")[0] == after.rpartition(":")[0]
+    assert before != after
