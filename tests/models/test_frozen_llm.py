@@ -161,6 +161,19 @@ def test_another_language_model_is_refused(tmp_path: Path) -> None:
         FrozenLLM.load(tmp_path / "saved")
 
 
+def test_another_vocabulary_before_the_same_weights_is_refused(tmp_path: Path) -> None:
+    name = llama(tmp_path / "llama")
+    FrozenLLM.fresh(name, "conformer", {"hidden": 32, "heads": 2}).save(tmp_path / "saved")
+    path = tmp_path / "llama" / "tokenizer.json"
+    table = json.loads(path.read_text())
+    first, second, *_ = table["model"]["vocab"]
+    vocabulary = table["model"]["vocab"]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    path.write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="trained with another vocabulary than the tokenizer of"):
+        FrozenLLM.load(tmp_path / "saved")
+
+
 def test_language_models_that_cannot_be_asked_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no chat template"):
         FrozenLLM.fresh(llama(tmp_path / "plain", template=False), "conformer", {})

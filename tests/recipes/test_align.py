@@ -5,21 +5,24 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import tone
 from safetensors.torch import load_file
-from test_corridor import killed_when, undertone
+from test_corridor import killed_when, lines, undertone
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from undertone import settings
 from undertone.cli import main
 from undertone.models import open_model
+from undertone.models.base import Prompt
 from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.align import align
 from undertone.recipes.evaluate import evaluate
-from undertone.recipes.pupils import noted
+from undertone.recipes.pupils import noted, open_pupil
 from undertone.recipes.recognize import recognize
 from undertone.recipes.synthesize import synthesize
-from undertone.records import Rejected, Score, Utterance, read_rows
+from undertone.records import Rejected, Reply, Score, Utterance, read_rows
 from undertone.training.batches import Mixture
 
 SMALL = {"hidden": 32, "layers": 1, "heads": 2, "pooling": "convolution", "dropout": 0.1}
@@ -55,6 +58,68 @@ def test_the_language_model_is_the_same_before_and_after(aligned: Path) -> None:
     model = open_model(str(aligned))
     assert isinstance(model, FrozenLLM)
     assert scores(aligned.parent)["cost", "trainable_parameters", "all"].value == sum(value.numel() for value in model.front.parameters())
+
+
+WAYS: dict[str, dict[str, object]] = {
+    "semantic": {"stage": "semantic"},
+    "v1": {"version": "v1"},
+    "v2": {"version": "v2"},
+    "changed clips": {"augment": 1.0, "spec_augment": 1.0},
+    "attention pooling": {"projector": settings.Projector.model_validate(SMALL | {"pooling": "attention"})},
+    "KL and contrast": {"objectives": settings.Objectives(cross_entropy=0.0, distillation=1.0, contrast=0.3, ctc=0.0, style=0.0)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_align_trains_and_answers(way: str, data: Path, tmp_path: Path) -> None:
+    folder = align(chosen(data, tmp_path / "a", steps=2, check_every=1, **WAYS[way]))
+    assert scores(folder.parent)["frozen", "weights_identical", "all"].value == 1.0
+    assert {"KL and contrast": {"train/distillation", "train/contrast"}}.get(way, {"train/loss"}) <= logged(folder.parent)
+    trained, fresh = (open_model(str(one), dtype="float32") for one in (folder, untrained(folder, tmp_path / "fresh")))
+    assert isinstance(trained, FrozenLLM)
+    assert isinstance(fresh, FrozenLLM)
+    moved = [name for name, value in trained.front.state_dict().items() if not value.equal(fresh.front.state_dict()[name])]
+    assert any(name.startswith("encoder.") for name in moved)
+    assert any(name.startswith("projector.") for name in moved)
+    assert len(trained.reply([Prompt(audio=tone(200.0, 0.5))], 3)) == 1
+
+
+def logged(out: Path) -> set[str]:
+    """Names of the curves that are not 0 throughout."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(out / "logs"))
+    found.Reload()
+    return {name for name in found.Tags()["scalars"] if any(event.value for event in found.Scalars(name))}
+
+
+def untrained(trained: Path, folder: Path) -> Path:
+    """The model that the training began with."""
+    made = settings.Align.model_validate_json((trained.parent / "settings.json").read_text())
+    open_pupil(made.model_copy(update={"dtype": "float32"})).save(folder)
+    return folder
+
+
+def test_a_whisper_folder_drops_in_as_encoder(data: Path, tmp_path: Path) -> None:
+    sizes = dict(d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=48, decoder_layers=1, decoder_attention_heads=2)
+    rest = dict(decoder_ffn_dim=48, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
+    WhisperModel(WhisperConfig(num_mel_bins=128, **sizes, **rest)).save_pretrained(tmp_path / "whisper")
+    WhisperFeatureExtractor(feature_size=128).save_pretrained(tmp_path / "whisper")
+    folder = align(chosen(data, tmp_path / "a", encoder=str(tmp_path / "whisper"), steps=1, check_every=1, batch_size=2))
+    shutil.rmtree(tmp_path / "whisper")
+    made = recognize(settings.Recognize(model=str(folder), data=data, out=tmp_path / "r", bootstrap=0, limit=6))
+    assert next(row.n for row in made if row.metric == "ua") == 6
+
+
+def test_a_killed_recognition_goes_on_behind_its_last_answer(data: Path, aligned: Path, tmp_path: Path) -> None:
+    words = ("recognize", "--model", aligned, "--data", data, "--out", tmp_path / "r", "--batch", "4", "--bootstrap", "0")
+    killed_when(lambda: lines(tmp_path / "r" / "replies.jsonl") >= 4, *words)
+    before = (tmp_path / "r" / "replies.jsonl").read_bytes()
+    undertone(*words)
+    after = (tmp_path / "r" / "replies.jsonl").read_bytes()
+    assert after.startswith(before[: before.rfind(b"\n") + 1])
+    asked = [row.utterance_id for row in read_rows(tmp_path / "r" / "replies.jsonl", Reply)]
+    assert len(asked) == len(set(asked)) == sum(row.split == "test" for row in read_rows(data / "metadata.jsonl", Utterance))
 
 
 def test_it_is_asked_as_it_was_aligned(data: Path, tmp_path: Path) -> None:
@@ -111,9 +176,17 @@ def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path)
     every = {"words": True, "probe": True, "consistency": True, "leaning": True, "leakage": True, "suite": "frozen/synthesised"}
     whole = recognize(asked.model_copy(update=every | {"out": tmp_path / "a"}))
     cells = {(row.metric, row.group) for row in whole if row.suite == "frozen/synthesised"}
-    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_l", "reply_kl", "matched", "own_likeliest", "leakage")
-    assert {*((metric, "all") for metric in once), ("r2", "f0_mean"), ("reply_kl", "sad"), ("recall", "sad")} <= cells
-    by = {how: recognize(asked.model_copy(update={"out": tmp_path / how, "by": how})) for how in ("reply", "head")}
+    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_l", "reply_kl", "matched", "own_likeliest")
+    once += ("leakage", "preference")
+    assert {
+        *((metric, "all") for metric in once),
+        ("r2", "f0_mean"),
+        ("r2_encoder", "f0_mean"),
+        ("preference", "all"),
+        ("reply_kl", "sad"),
+        ("recall", "sad"),
+    } <= cells
+    by = {how: recognize(asked.model_copy(update={"out": tmp_path / how, "by": how})) for how in ("reply", "head", "note")}
     tested = sum(row.split == "test" for row in read_rows(data / "metadata.jsonl", Utterance))
     assert all(next(row.n for row in rows if row.metric == "ua") == tested for rows in by.values())
     against = recognize(

@@ -6,6 +6,7 @@ tokens stand. A checkpoint holds encoder and projector only and names the langua
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -31,10 +32,12 @@ _HERE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 class LanguageModel(NamedTuple):
-    """The frozen model by its name (a hub name, a folder, or undertone-tiny-lm), and the SHA-256 of its weights."""
+    """The frozen model by its name (a hub name, a folder, or undertone-tiny-lm), the SHA-256 of its weights, and that of its vocabulary
+    (empty: not known)."""
 
     name: str
     sha256: str
+    vocabulary: str = ""
 
 
 class Front(nn.Module):
@@ -141,6 +144,11 @@ class FrozenLLM(SpeechLM):
             raise ValueError(
                 f"model {checkpoint}: trained for a language model {asked.name} of SHA-256 {asked.sha256[:12]}…, the one there is "
                 f"{found.sha256[:12]}…; put the right weights there, or align anew (undertone align --language-model {asked.name})"
+            )
+        if asked.vocabulary and found.vocabulary != asked.vocabulary:
+            raise ValueError(
+                f"model {checkpoint}: trained with another vocabulary than the tokenizer of {asked.name} has now, though the weights are "
+                "the same; put the right tokenizer there"
             )
         ear = rebuild(table["encoder"], str(checkpoint))
         width = module.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
@@ -258,7 +266,12 @@ def open_language_model(name: str, device: str = "cpu", dtype: torch.dtype = tor
     with without_code(f"language model {name}"):
         module = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, use_safetensors=True, trust_remote_code=False, **there)
         tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
-    return module, tokenizer, LanguageModel(name, files_digest(place))
+    return module, tokenizer, LanguageModel(name, files_digest(place), vocabulary_digest(tokenizer))
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """SHA-256 of the tokens with their ids: what an id means is as much part of the model as its weights."""
+    return sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
 
 
 def decoder_layers(module: nn.Module) -> nn.ModuleList:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from undertone import settings
-from undertone.attributes import ATTRIBUTES
+from undertone.attributes import ATTRIBUTES, note
 from undertone.models import place
 from undertone.models.base import Prompt
 from undertone.models.chosen import Chosen
@@ -31,12 +31,22 @@ Read = Callable[[Sequence[Utterance]], list[Said]]
 
 def by_likelihood(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
     """The value that is the likeliest answer to the attribute's question."""
-    question, model = ATTRIBUTES[chosen.attribute].question, corridor.model
+    return _likeliest(chosen, corridor, {value: value for value in values}, ATTRIBUTES[chosen.attribute].question)
+
+
+def by_note(chosen: settings.Recognize, corridor: Corridor, values: Sequence[str]) -> Read:
+    """The value whose note is the likeliest caption: "the speaker sounds sad"."""
+    return _likeliest(chosen, corridor, {value: note({chosen.attribute: value}).strip("()") for value in values}, chosen.captioning)
+
+
+def _likeliest(chosen: settings.Recognize, corridor: Corridor, words: Mapping[str, str], system: str) -> Read:
+    """The value whose `words` are the likeliest reply under the `system` prompt."""
+    values, model = list(words), corridor.model
 
     def read(rows: Sequence[Utterance]) -> list[Said]:
         with torch.inference_mode():
-            asked = model.prefill(model.encode([heard(chosen, corridor, row, question) for row in rows]))
-            scores = torch.stack([model.log_likelihoods(asked, [value] * len(rows)) for value in values], dim=1)
+            asked = model.prefill(model.encode([heard(chosen, corridor, row, system) for row in rows]))
+            scores = torch.stack([model.log_likelihoods(asked, [one] * len(rows)) for one in words.values()], dim=1)
         true = torch.tensor([[value == row.attributes[chosen.attribute] for value in values] for row in rows], device=scores.device)
         others = scores.masked_fill(true, -torch.inf).logsumexp(1) - math.log(len(values) - 1)
         leans = (scores[true] - others).tolist()
@@ -88,6 +98,7 @@ def by_choice(chosen: settings.Recognize, corridor: Corridor, values: Sequence[s
 
 READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Read]] = {
     "likelihood": by_likelihood,
+    "note": by_note,
     "reply": by_reply,
     "head": by_head,
     "choice": by_choice,

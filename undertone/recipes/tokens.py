@@ -11,6 +11,7 @@ from undertone.analysis.probes import probe, speaker_folds
 from undertone.analysis.ridge import MEASURES, determination, held_out
 from undertone.evaluation.metrics import RATE
 from undertone.intervals import clustered_mean
+from undertone.models.frozen_llm import FrozenLLM
 from undertone.recipes.opening import Corridor
 from undertone.records import Score, Utterance
 from undertone.run import Run
@@ -28,12 +29,28 @@ def probed(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Seque
 
 
 def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """R² of pitch, energy and rate from the clips' mean token, each speaker held out in turn: what the tokens hold of the voice."""
+    """R² of pitch, energy and rate, each speaker held out in turn: what the clips' mean token holds of the voice (r2), and, of models that
+    undertone align made, what the speech encoder's mean state holds (r2_encoder)."""
     waves = [corridor.sounds.wave(row) for row in rows]
     said = np.stack([statistics(wave, corridor.model.sample_rate) for wave in waves])[:, [STATISTICS.index(name) for name in MEASURES]]
-    states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows]).numpy()
+    parts = {"r2": torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])}
+    if isinstance(corridor.model, FrozenLLM):
+        parts["r2_encoder"] = torch.cat([encoded(corridor, rows[i : i + chosen.batch]) for i in range(0, len(rows), chosen.batch)])
     speakers = [row.speaker for row in rows]
-    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
-    found = determination(held_out(states, said, folds.tolist()), said)
-    for name, value in zip(MEASURES, found.tolist(), strict=True):
-        yield run.score(suite, "r2", name, None if math.isnan(value) else value, len(rows))
+    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed).tolist()
+    for metric, states in parts.items():
+        found = determination(held_out(states.numpy(), said, folds), said)
+        for name, value in zip(MEASURES, found.tolist(), strict=True):
+            yield run.score(suite, metric, name, None if math.isnan(value) else value, len(rows))
+
+
+@torch.inference_mode()
+def encoded(corridor: Corridor, rows: Sequence[Utterance]) -> torch.Tensor:
+    """(clip, width) the mean of each clip's encoder states."""
+    model = corridor.model
+    assert isinstance(model, FrozenLLM)
+    sounds = [corridor.sounds(row) for row in rows]
+    clips = [torch.from_numpy(sound if sound.ndim == 2 else model.frames(sound)) for sound in sounds]
+    place = next(model.front.parameters())
+    states, counts, _ = model.front.states(torch.cat(clips).to(place), torch.tensor([len(clip) for clip in clips], device=place.device))
+    return torch.stack([one[:count].float().mean(0) for one, count in zip(states, counts.tolist(), strict=True)]).cpu()

@@ -167,9 +167,9 @@ class Recognize(Model):
     """values that are asked about and answered with; empty: all that the clips have"""
     suite: str = ""
     """suite of the scores; empty: recognition/ATTRIBUTE"""
-    by: Literal["likelihood", "reply", "head", "choice"] = "likelihood"
-    """how the answer is read: the likeliest value, the reply in words, or, without the language model, the auxiliary heads of `align`
-    or the probes of a chosen note"""
+    by: Literal["likelihood", "note", "reply", "head", "choice"] = "likelihood"
+    """how the answer is read: the likeliest value, the likeliest caption, the reply in words, or, without the language model, the
+    auxiliary heads of `align` or the probes of a chosen note"""
     condition: Condition = "clean"
     """what the clips are heard through"""
     typed: bool = False
@@ -188,6 +188,8 @@ class Recognize(Model):
     """folder in which replies to typed words are kept; empty: .teacher beside the clips"""
     recognition: str = "repeat the words"
     """system prompt that asks for the words"""
+    captioning: str = "how does the speaker sound"
+    """system prompt that asks for a caption"""
     against: Path | None = None
     """run folder of an earlier recognition of the same clips: also score the difference in UA, in pairs"""
     limit: int = Field(0, ge=0)
