@@ -17,7 +17,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from undertone.audio import write_flac
 from undertone.cli import main
-from undertone.models import open_model
+from undertone.models import open_hollow, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.generic import Generic
 from undertone.models.granite_speech import GraniteSpeech
@@ -256,6 +256,15 @@ def test_a_saved_checkpoint_opens_to_the_same_model(family: str, tmp_path: Path)
     again = open_model(str(save(model, tmp_path)), "generic" if family == "generic" else "", dtype="float32")
     assert type(again) is type(model)
     assert logits(again).equal(logits(model))
+
+
+@pytest.mark.parametrize("family", ["voxtral", "audioflamingo3", "generic"])
+def test_the_generic_family_is_measured_as_the_class_that_the_checkpoint_names(family: str, tmp_path: Path) -> None:
+    folder = saved(family, tmp_path)
+    hollow, whole = open_hollow(folder, "generic", "float32"), open_model(str(folder), "generic", dtype="float32")
+    assert type(hollow.module) is type(whole.module)
+    shapes = [{name: value.shape for name, value in one.module.named_parameters()} for one in (hollow, whole)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize("family", STOCK)

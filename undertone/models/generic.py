@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -49,6 +50,13 @@ class Generic(Stock):
     @classmethod
     def configuration(cls, checkpoint: str | Path) -> Any:
         return architecture_of(checkpoint).config_class.from_pretrained(checkpoint)
+
+    @classmethod
+    def hollow(cls, config: Any, dtype: torch.dtype = torch.bfloat16) -> Self:
+        kind = getattr(transformers, next(iter(config.architectures or [cls.architecture])))
+        with torch.device("meta"):
+            module = kind._from_config(config, dtype=dtype)
+        return cls(module, None, cls.front_end(config))
 
     @classmethod
     def toy_tokenizer(cls) -> Any:
@@ -133,7 +141,6 @@ class Generic(Stock):
 def architecture_of(checkpoint: str | Path, remote_code: bool = False) -> Any:
     """The class that config.json names; ValueError where Transformers itself has none of that name and the checkpoint's own, where it has
     one, may not be run (`remote_code`)."""
-    import transformers
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     says = described(checkpoint)
