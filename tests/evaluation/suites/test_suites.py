@@ -222,6 +222,22 @@ def test_our_own_items_claim_every_value_in_its_own_and_another_voice() -> None:
         assert {name: own.attributes[name] for name in own.attributes if name != attribute}.items() <= other.attributes.items()
 
 
+def test_our_own_items_are_spoken_in_both_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {value: claims[:1] for value, claims in CLAIMS["gender"].items()}
+    monkeypatch.setattr("undertone.evaluation.suites.conflict.CLAIMS", {"gender": few})
+    monkeypatch.setattr("undertone.evaluation.suites.conflict.FRAMES", FRAMES[:1])
+    source = Source(Path(), tmp_path, workers=1)
+    loaded = Conflict().load(source)
+    told = [(one.facts["words"], one.facts["voice"]) for one in loaded.items]
+    assert sorted(told) == [("female", "female"), ("female", "male"), ("male", "female"), ("male", "male")]
+    assert all(one.suite == "conflict/gender" and one.utterance.attributes["gender"] == one.facts["voice"] for one in loaded.items)
+    paths = [Path(str(loaded.sound(one.utterance))) for one in loaded.items]
+    assert len({path.read_bytes() for path in paths}) == 4
+    made = [path.stat().st_mtime_ns for path in paths]
+    assert Conflict().load(source).items == loaded.items
+    assert [path.stat().st_mtime_ns for path in paths] == made
+
+
 TORN = {"audio": "x.wav", "text": "i am seven", "attribute": "age", "voice": "adult", "words": "child"}
 
 

@@ -14,6 +14,7 @@ from conftest import RATE, tone
 
 from undertone.audio import read_sound, write_flac
 from undertone.evaluation.suites.base import Answered, Source
+from undertone.evaluation.suites.tables import rows_of
 from undertone.evaluation.suites.voicebench import VoiceBench
 from undertone.evaluation.suites.voicebench.questions import OVERALL
 from undertone.records import BrokenRow
@@ -204,8 +205,11 @@ def test_an_unknown_subset_is_named(tmp_path: Path) -> None:
         SUITE.load(listed(tmp_path, "mtbench", {"prompt": "x", "audio": "a.flac"}))
 
 
-def test_a_copy_of_the_hub_is_read_by_datasets_and_its_bytes_by_us(tmp_path: Path) -> None:
+def parquets(*paths: Path) -> None:
+    """Two questions with their sounds, of which the second file has the first alone."""
     datasets = pytest.importorskip("datasets", reason="datasets is not installed (pip install 'undertone[benchmarks]')")
+    from pyarrow import parquet, table
+
     sound = BytesIO()
     soundfile.write(sound, np.stack([tone(rate=24_000)] * 2, axis=1), 24_000, format="WAV")
     columns = {
@@ -216,12 +220,38 @@ def test_a_copy_of_the_hub_is_read_by_datasets_and_its_bytes_by_us(tmp_path: Pat
     features = datasets.Features(
         {"audio": datasets.Audio(decode=False), "prompt": datasets.Value("string"), "reference": datasets.Value("string")}
     )
-    from pyarrow import parquet, table
-
     stored = table(columns, schema=features.arrow_schema)
+    for count, path in zip((2, 1), paths, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(stored.slice(0, count), path)
+
+
+def test_a_dataset_card_says_where_its_parts_lie(tmp_path: Path) -> None:
+    """As on the hub, where the names of parts and splits stand in the card and nowhere else."""
+    parquets(tmp_path / "data" / "one.parquet", tmp_path / "data" / "two.parquet")
+    (tmp_path / "README.md").write_text(
+        "---\nconfigs:\n- config_name: sd-qa\n  data_files:\n  - split: usa\n    path: data/one.parquet\n"
+        "  - split: gbr\n    path: data/two.parquet\n---\n"
+    )
+    assert [row["prompt"] for row, _ in rows_of(tmp_path, "sd-qa", "usa")] == ["first", "second"]
+    assert [row["prompt"] for row, _ in rows_of(tmp_path, "sd-qa", "gbr")] == ["first"]
+    assert len(list(rows_of(tmp_path, "sd-qa"))) == 3
+    with pytest.raises(FileNotFoundError, match="datasets finds no mmsu there"):
+        list(rows_of(tmp_path, "mmsu"))
+
+
+def test_a_name_on_the_hub_while_offline_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets", reason="datasets is not installed (pip install 'undertone[benchmarks]')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(OSError, match="hlt-lab/voicebench"):
+        list(rows_of(Path("hlt-lab/voicebench"), "sd-qa", "usa"))
+
+
+def test_a_copy_of_the_hub_is_read_by_datasets_and_its_bytes_by_us(tmp_path: Path) -> None:
     (tmp_path / "mmsu").mkdir()
-    parquet.write_table(stored, tmp_path / "mmsu" / "law-00000-of-00001.parquet")
-    parquet.write_table(stored.slice(0, 1), tmp_path / "mmsu" / "physics-00000-of-00001.parquet")
+    parquets(tmp_path / "mmsu" / "law-00000-of-00001.parquet", tmp_path / "mmsu" / "physics-00000-of-00001.parquet")
     both = SUITE.load(Source(tmp_path, tmp_path, subsets=["mmsu:law", "mmsu:physics"]))
     assert [(one.utterance.id, one.utterance.reply) for one in both.items] == [
         ("mmsu/0@law", "A"),
