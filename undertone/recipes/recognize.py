@@ -92,7 +92,7 @@ def preference(found: Sequence[float], clusters: Sequence[str], score: MakeScore
     """The share of the voices whose true value is the likelier one, a score without a choice or a judge; nothing where nothing is known."""
     if found:
         share = clustered_mean([preferred(lean) for lean in found], clusters, chosen.bootstrap, chosen.seed, RATE)
-        yield score(f"recognition/{chosen.attribute}", "preference", "all", share.value, share.n, low=share.low, high=share.high)
+        yield score(f"recognition/{chosen.attribute}", "value_preference", "all", share.value, share.n, low=share.low, high=share.high)
 
 
 def followed(chosen: settings.Recognize, run: Run, rows: Sequence[Utterance], named: Sequence[Named], suite: str) -> Iterator[Score]:

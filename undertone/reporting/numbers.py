@@ -107,6 +107,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "leakage_shuffled": Metric("Leakage by chance", "the same answers dealt out at random", signed, 0),
         "kappa": Metric("κ", "agreement of two judges beyond chance", signed),
         "agreement": Metric("Agreement", "share of replies on which two judges agree", percent),
+        "value_preference": Metric("Value preferred", "share of voices whose true value is found likelier than the others’ mean", percent),
         "preference": Metric("Preference", "share of voices whose right reply the model itself finds likelier; no judge", percent),
         "p_plus": Metric("p₊", "share of replies that suit the speaker", percent),
         "p_zero": Metric("p₀", "share of replies that suit anyone", percent, 0),
