@@ -182,7 +182,6 @@ def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path)
         *((metric, "all") for metric in once),
         ("r2", "f0_mean"),
         ("r2_encoder", "f0_mean"),
-        ("preference", "all"),
         ("reply_kl", "sad"),
         ("recall", "sad"),
     } <= cells
