@@ -20,6 +20,15 @@ from undertone.settings import Finetune, Lora, read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "finetune"
 
+GRANITE_EARS = {
+    "encoder_config": {"num_layers": 16, "output_dim": 256},
+    "projector_config": {
+        "model_type": "blip_2_qformer", "hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16,
+        "intermediate_size": 4096, "encoder_hidden_size": 1024, "cross_attention_frequency": 1,
+    },
+}  # fmt: skip
+"""What both sizes of Granite Speech hear with."""
+
 PUBLISHED: dict[str, tuple[dict[str, Any], float | None]] = {
     "Qwen/Qwen2.5-Omni-7B": (
         {
@@ -82,11 +91,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float | None]] = {
     "ibm-granite/granite-speech-3.3-8b": (
         {
             "model_type": "granite_speech",
-            "encoder_config": {"num_layers": 16, "output_dim": 256},
-            "projector_config": {
-                "model_type": "blip_2_qformer", "hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16,
-                "intermediate_size": 4096, "encoder_hidden_size": 1024, "cross_attention_frequency": 1,
-            },
+            **GRANITE_EARS,
             "text_config": {
                 "model_type": "granite", "hidden_size": 4096, "intermediate_size": 12800, "num_hidden_layers": 40,
                 "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 49160, "logits_scaling": 16.0,
@@ -97,11 +102,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float | None]] = {
     "ibm-granite/granite-speech-3.3-2b": (
         {
             "model_type": "granite_speech",
-            "encoder_config": {"num_layers": 16, "output_dim": 256},
-            "projector_config": {
-                "model_type": "blip_2_qformer", "hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16,
-                "intermediate_size": 4096, "encoder_hidden_size": 1024, "cross_attention_frequency": 1,
-            },
+            **GRANITE_EARS,
             "text_config": {
                 "model_type": "granite", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 40,
                 "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 49160, "logits_scaling": 8.0,
