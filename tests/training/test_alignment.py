@@ -223,6 +223,25 @@ def test_only_the_front_learns_and_parts_add_up(utterance: Make, tmp_path: Path)
     assert all(value.grad is not None for value in model.front.parameters())
 
 
+def test_cross_entropy_and_style_are_those_of_their_formulas(utterance: Make, tmp_path: Path) -> None:
+    model = FrozenLLM.fresh(LANGUAGE_MODEL, "conformer", {"dropout": 0.0})
+    rows = [utterance(i, text=f"where is the {thing}", attributes={"age": "child"}) for i, thing in enumerate(("cat", "dog"))]
+    encode = encoder(model, tmp_path, rows)
+    objective = Alignment(model, Weights(cross_entropy=1.0, style=1.0), 2.0, list(encode.classes)).eval()
+    exercises = [Exercise(row, "naming", "age") for row in rows]
+    found = objective(*encode(exercises), sizes := encode.sizes(exercises))
+    heard = [model.listen(model.encode([Prompt(audio=encode.frames(row).numpy())])) for row in rows]
+    asked = [Prompt(audio=one, system=exercises[0].system(WORDING)) for one in heard]
+    losses = model.token_losses(model.encode(asked, ["child", "child"]))
+    assert len(losses) == sizes.tokens
+    torch.testing.assert_close(found.cross_entropy, losses.mean(), rtol=1e-4, atol=1e-5)
+    assert objective.styles is not None
+    pooled = torch.stack([one.mean(0) for one in heard])
+    own = F.cross_entropy(objective.styles.logits(pooled, "age"), torch.tensor([1, 1]), reduction="mean")
+    torch.testing.assert_close(found.style, own, rtol=1e-4, atol=1e-5)
+    assert found.style_asked == 2, "what nobody knows of a voice is not asked"
+
+
 def test_training_leaves_the_language_model_bit_for_bit(utterance: Make, tmp_path: Path) -> None:
     model = FrozenLLM.fresh(LANGUAGE_MODEL, "conformer", {"dropout": 0.0})
     before, ears = module_digest(model.module), module_digest(model.front)
