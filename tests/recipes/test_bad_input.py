@@ -62,7 +62,7 @@ def name_unknown(lines: list[str]) -> None:
     lines[4] = json.dumps(json.loads(lines[4]) | {"attributes": {"accent": "scots"}})
 
 
-@pytest.mark.parametrize("command", ["analyze", "finetune", "evaluate"])
+@pytest.mark.parametrize("command", ["analyze", "finetune", "evaluate", "align", "recognize"])
 @pytest.mark.parametrize("ours", [True, False])
 @pytest.mark.parametrize(
     ("spoil", "said"),
@@ -234,6 +234,28 @@ def test_a_full_disk_is_named_and_spoken_clips_are_kept(tmp_path: Path) -> None:
     for row in kept:
         path = tmp_path / "data" / row.file_name
         assert (rows[row.id], path.stat().st_mtime_ns) == (row, before[path]), "finished clips were spoken again"
+
+
+def test_a_full_disk_is_named_and_alignment_goes_on(data: Path) -> None:
+    """It fills up while the teacher answers, then while the state is saved, then while the model is."""
+    rows = [
+        row.model_copy(update={"split": "dev" if i >= 16 else "train"})
+        for i, row in enumerate(read_rows(data / "metadata.jsonl", Utterance))
+    ]
+    write_folder(data, rows)
+    out = data / "run"
+    words = ("align", "--data", data, "--out", out, "--steps", "1", "--batch-size", "2", "--check-every", "1", "--projector.hidden", "32")
+    assert ".teacher" in on_a_full_disk(8_000, *words)
+    assert not list(data.glob(".teacher/*/*"))
+    assert str(out / "last.safetensors") in on_a_full_disk(1_000_000, *words)
+    assert not list(out.glob("*.safetensors")), "a torn state was left"
+    assert main(list(map(str, words))) == 0
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(out / "model")
+    (out / "scores.jsonl").unlink()
+    assert str(out / "model" / "model.safetensors") in on_a_full_disk(len(weights) - 1000, *words)
+    assert main(list(map(str, words))) == 0
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_full_disk_is_named_and_fine_tuning_goes_on(data: Path) -> None:

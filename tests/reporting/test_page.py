@@ -23,6 +23,24 @@ from undertone.settings import Demo, Evaluate, Finetune, Lora, Report, Synthesiz
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
 
+@pytest.mark.parametrize(
+    ("found", "missing"),
+    [
+        ({"probe_wa": 0.6, "ua": 0.55}, "encoder"),
+        ({"probe_wa": 0.98, "ua": 0.6}, "alignment"),
+        ({"probe_wa": 0.98, "ua": 0.95, "snr0": 0.4}, "robustness"),
+    ],
+)
+def test_the_page_says_what_an_aligned_model_is_missing(found: dict[str, float], missing: str, tmp_path: Path) -> None:
+    rows = [score("semantic", "frozen/synthesised", "ua", "all", 0.2)]
+    rows += [score("aligned", "frozen/synthesised", name, "all", value) for name, value in found.items() if name != "snr0"]
+    rows += [score("aligned", f"noise/{name}", "ua", "all", found.get(name, found["ua"])) for name in ("clean", "snr0")]
+    report(Report(runs=[folder(tmp_path / "run", rows, provenance=PROVENANCE)], out=tmp_path / "page.html"))
+    text = Reader((tmp_path / "page.html").read_text()).text
+    assert f"Missing: {missing}" in text
+    assert text.count("Missing: ") == 1
+
+
 class Reader(HTMLParser):
     """Tags, attributes and text of a page."""
 
