@@ -24,11 +24,12 @@ CONDITIONS: tuple[settings.Condition, ...] = ("clean", "snr20", "snr10", "snr5",
 NOTE = 14
 """Tokens of a written note on all three attributes."""
 
-NOISY = 400
+NOISY = 200
 """How many voices are asked about in each condition."""
 
 BESIDE = 1200
-"""How many are asked of what stands beside the method's own recognition of emotion and the classifier's."""
+"""How many clips are asked of what stands beside the method: recognition but its own of emotion and the classifier's, and, a quarter of
+each category, the baselines' replies."""
 
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
@@ -59,11 +60,15 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
     semantic = folder / "eval" / "semantic"
     say("asking semantic")
     evaluate(before := ask(model=EARS, out=semantic, name="semantic"))
-    asked = {method: ask(model=model, against=semantic) for method, model in models.items() if method != "classifier"}
+    # The full size weighs claims, for which all are asked the same; else what stands beside the method is asked less.
+    beside = partial(ask, limit=0 if name == "full" else BESIDE // 4)
+    others = {method: model for method, model in models.items() if method not in ("aligned", "classifier")}
+    asked = {"aligned": ask(model=models["aligned"], against=semantic)}
+    asked |= {method: beside(model=model, against=semantic) for method, model in others.items()}
     asked |= {
-        "cascade": ask(model=models["untagged"], cascade=True, suites=["pa"]),
-        "words-only": ask(model=models["aligned"], words="plain", suites=["pa"]),
-        "oracle": ask(model=models["aligned"], words="tagged", suites=["pa"]),
+        "cascade": beside(model=models["untagged"], cascade=True, suites=["pa"]),
+        "words-only": beside(model=models["aligned"], words="plain", suites=["pa"]),
+        "oracle": beside(model=models["aligned"], words="tagged", suites=["pa"]),
     }
     say(f"asking {', '.join(asked)}")
     asked = {run: one.model_copy(update={"out": folder / "eval" / run, "name": run}) for run, one in asked.items()}

@@ -27,7 +27,7 @@ SIZES = {
         {"age": 1000, "gender": 1000, "emotion": 1800, "content": 500},
         {"age": 60, "gender": 60, "emotion": 90, "content": 60},
         {"age": 430, "gender": 430, "emotion": 1290, "content": 1040},
-        3, 400, 300, 600,
+        3, 400, 450, 600,
     ),
 }  # fmt: skip
 SIZES["full"] = SIZES["default"]._replace(seeds=3)
