@@ -28,8 +28,8 @@ NOISY = 200
 """How many voices are asked about in each condition."""
 
 BESIDE = 1200
-"""How many clips are asked of what stands beside the method: recognition but its own of emotion and the classifier's, and, a quarter of
-each category, the baselines' replies."""
+"""How many voices are asked about, and, a quarter of each category, how many replies of a baseline there are; in the full size less of what
+stands beside the method alone."""
 
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
@@ -74,7 +74,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
     asked = {run: one.model_copy(update={"out": folder / "eval" / run, "name": run}) for run, one in asked.items()}
     side_by_side(Stage(evaluate, one) for one in asked.values())
     say("recognising")
-    heard = recognised(folder, data, models, seed)
+    heard = recognised(folder, data, models, seed, 0 if name == "full" else BESIDE)
     side_by_side(Stage(recognize, one) for one in heard.values())
     said = {"semantic": (before,)} | {run: (one,) for run, one in asked.items()} | {"classifier": ()}
     return {run: Laid(run, None, one, heard.get(f"{run} emotion")) for run, one in said.items()}
@@ -96,15 +96,15 @@ def methods(size: str) -> dict[str, dict[str, object]]:
     return compared | further if size == "full" else compared
 
 
-def recognised(folder: Path, data: Path, models: dict[str, str], seed: int) -> dict[str, settings.Recognize]:
-    """What each model is asked about the voices."""
+def recognised(folder: Path, data: Path, models: dict[str, str], seed: int, most: int) -> dict[str, settings.Recognize]:
+    """What each model is asked about the voices; `most`: clips at most for the method's own emotion and the classifier's, 0: all."""
     name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
     few = partial(name, limit=BESIDE)
     asked = {f"aligned {attribute}": few(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
-    asked["aligned emotion"] = name(model=models["aligned"], suite=SUITE, words=True, probe=True, consistency=True)
+    asked["aligned emotion"] = name(model=models["aligned"], limit=most, suite=SUITE, words=True, probe=True, consistency=True)
     through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
     asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
-    asked["classifier emotion"] = name(model=models["classifier"], suite=SUITE, by="head")
+    asked["classifier emotion"] = name(model=models["classifier"], limit=most, suite=SUITE, by="head")
     asked["words-only emotion"] = few(model=models["aligned"], suite=SUITE, typed=True)
     asked |= {
         f"{method} emotion": few(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
