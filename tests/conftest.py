@@ -1,5 +1,6 @@
 """Small real things that many tests need."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,12 @@ BAD_FILES = {
     "ten-minutes.wav": "the limit is 300 s",
 }
 """The bad files of `clips` (and one that is not there), and what is said of each."""
+
+
+def table(path: Path, *rows: dict[str, str], encoding: str = "utf-8") -> Path:
+    """A CSV with the columns of the first row."""
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RATE, tone
+from conftest import RATE, table, tone
 from server import KEY, Server
 
 from undertone.audio import write_flac
@@ -19,14 +19,6 @@ from undertone.records import Reply, Score, read_rows
 def sounds(folder: Path, *names: str) -> None:
     for i, name in enumerate(names):
         write_flac(folder / name, tone(120.0 + 40 * i, 0.6), RATE)
-
-
-def table(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -> Path:
-    with path.open("w", newline="", encoding=encoding) as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def sd_eval(folder: Path) -> Path:
@@ -42,7 +34,7 @@ def styletalk(folder: Path) -> Path:
     sounds(folder, "d1_0.wav", "d1_1.wav")
     turn = {"diag_id": "d1", "context": "A : Hello.", "curr_text": "B: I may go.", "curr_speed": "normal", "curr_volume": "normal"}
     own = [("d1_0.wav", "sad", "that is a pity"), ("d1_1.wav", "cheerful", "how wonderful")]
-    return table(folder / "s.csv", [turn | {"curr_audio_id": name, "curr_emotion": how, "res_text": said} for name, how, said in own])
+    return table(folder / "s.csv", *[turn | {"curr_audio_id": name, "curr_emotion": how, "res_text": said} for name, how, said in own])
 
 
 def conflict(folder: Path) -> Path:
@@ -54,7 +46,7 @@ def conflict(folder: Path) -> Path:
 
 
 def child_safety(folder: Path) -> Path:
-    return table(folder / "safe.csv", [{"Index": "1", "category": "Fire", "query": "how do i light a match"}])
+    return table(folder / "safe.csv", {"Index": "1", "category": "Fire", "query": "how do i light a match"})
 
 
 def emodb(folder: Path) -> Path:
@@ -118,12 +110,12 @@ WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 def _less(path: Path, field: str) -> None:
     rows = [{key: value for key, value in row.items() if key != field} for row in csv.DictReader(path.read_text().splitlines())]
-    table(path, rows)
+    table(path, *rows)
 
 
 def _again(path: Path) -> None:
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    table(path, [*rows, rows[0]])
+    table(path, *rows, rows[0])
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from hashlib import sha256
+from inspect import signature
 from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,7 +63,7 @@ def open_model(
     kind = resolve(FAMILIES, family or family_of(checkpoint), "model family")
     if family in FAMILIES and kind.model_types and (said := described(checkpoint).get("model_type")) not in kind.model_types:
         raise ValueError(f"model {checkpoint}: of model_type {said!r}, which family {kind.family} does not read; leave family empty")
-    if remote_code and not kind.remote_code:
+    if remote_code and "remote_code" not in signature(kind.load).parameters:
         raise ValueError(f"remote_code: family {kind.family} runs no code of a checkpoint; leave remote_code out")
     try:
         trusted = {"remote_code": True} if remote_code else {}

@@ -119,8 +119,6 @@ class SpeechLM(ABC):
     model_types: ClassVar[tuple[str, ...]]
     checkpoints: ClassVar[tuple[str, ...]] = ()
     """Published checkpoints that this family is written for, by their names on the hub."""
-    remote_code: ClassVar[bool] = False
-    """Whether `load` takes remote_code: the family opens classes that lie in a checkpoint."""
     packs: ClassVar[bool] = True
     """Whether packed rows equal single clips; where not, batches are padded and their parts hold clips of like length."""
     targets: ClassVar[tuple[str, ...]] = ("q_proj", "v_proj")

@@ -34,7 +34,6 @@ class Generic(Stock):
     model_types = ()
     checkpoints = ("zai-org/GLM-ASR-Nano-2512",)
     packs = False
-    remote_code = True
     architecture = "GlmAsrForConditionalGeneration"  # of the toy size
 
     def __init__(self, module: nn.Module, tokenizer: Any, extractor: Any, name: str = "") -> None:

@@ -1,6 +1,5 @@
 """Suites beside VoiceBench: hand-computed scores, and files that are read or refused. No model is asked here."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import HOW, answered, found, item
+from conftest import table
 
 from undertone.evaluation.judges.base import cases
 from undertone.evaluation.judges.rule import RuleJudge
@@ -61,14 +61,6 @@ def test_safety_is_scored_for_child_and_adult() -> None:
     scores = found(ChildSafety().scores(rows, HOW))
     assert scores["child-safety", "pa_rate", "child"] == (1, 2, 0)
     assert scores["child-safety", "pa_rate", "adult"] == (0, 2, 0)
-
-
-def table(path: Path, *rows: dict[str, str], encoding: str = "utf-8") -> Path:
-    with path.open("w", newline="", encoding=encoding) as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def test_questions_of_a_table_are_asked_by_a_child_and_an_adult(tmp_path: Path) -> None:
