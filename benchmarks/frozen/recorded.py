@@ -9,7 +9,7 @@ repeated.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,14 +161,19 @@ def identical(given: argparse.Namespace, suite: str, answered: Iterable[str]) ->
     found: list[Score] = []
     for name in METHODS:
         if name in answered:
-            paths = [given.out / suite.replace("/", "-") / f"{name}-{fold}" / "align" / "scores.jsonl" for fold in FOLDS]
-            rows = [row for path in paths for row in read_rows(path, Score)]
-            score = Run(given.out, name, given.seed, commit()).score
+            folders = [given.out / suite.replace("/", "-") / f"{name}-{fold}" / "align" for fold in FOLDS]
+            run = Run(given.out, name, given.seed, commit())
+            rows = [row for folder in folders for row in read_rows(folder / "scores.jsonl", Score)]
             same = [row.value or 0.0 for row in rows if row.metric == "weights_identical"]
-            found.append(score(suite, "weights_identical", "all", min(same), len(same)))
-            for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
-                found.append(score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(same)))
+            found += [run.score(suite, "weights_identical", "all", min(same), len(same)), *costs_of(folders, suite, run)]
     return found
+
+
+def costs_of(folders: Sequence[Path], suite: str, run: Run) -> Iterator[Score]:
+    """What the trainings in `folders` cost together: the parameters of one, the seconds of all."""
+    rows = [row for folder in folders for row in read_rows(folder / "scores.jsonl", Score)]
+    for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
+        yield run.score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(folders))
 
 
 def by_sex(given: argparse.Namespace, rows: Sequence[Named], score: MakeScore) -> list[Score]:

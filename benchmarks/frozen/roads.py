@@ -7,11 +7,11 @@ only) and pe-ft-recorded (fine-tuned to name the corpus' labels, all of them, fo
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from recorded import FOLDS, pooled, suites
+from recorded import FOLDS, costs_of, pooled, suites
 
 from undertone import settings
 from undertone.evaluation.recognition import recognition_scores
@@ -72,13 +72,6 @@ def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str)
             how = settings.Recognize(attribute=attribute, bootstrap=2000)
             found += preference(said.leans, [row.cluster for row in said.named], score, how)
             yield from (one.model_copy(update={"suite": suite}) for one in found)
-
-
-def costs_of(folders: Sequence[Path], suite: str, run: Run) -> Iterator[Score]:
-    """What the trainings in `folders` cost together: the parameters of one, the seconds of all."""
-    rows = [row for folder in folders for row in read_rows(folder / "scores.jsonl", Score)]
-    for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
-        yield run.score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(folders))
 
 
 def adapter(given: argparse.Namespace, name: str, corpus: str, fold: int) -> Path | None:

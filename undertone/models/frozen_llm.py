@@ -221,6 +221,14 @@ class FrozenLLM(SpeechLM):
             states, tokens = self.front(batch.frames.to(place), batch.frame_lengths.to(place.device))
         return Heard(states, tokens.to(self.device))
 
+    @torch.inference_mode()
+    def inside(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """`Front.states` of clips by their frames (frame, bins) each: what is looked at, and not said to the language model."""
+        place = next(self.front.parameters())
+        lengths = torch.tensor([len(clip) for clip in clips], device=place.device)
+        with self.hearing():
+            return self.front.states(torch.cat(list(clips)).to(place), lengths)
+
     def hearing(self) -> torch.autocast:
         """The number format in which encoder and projector work."""
         place = next(self.front.parameters())

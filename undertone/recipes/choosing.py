@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from undertone import settings
 from undertone.analysis.probes import fit
@@ -32,7 +31,7 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
     made = model.front.projector.note
     assert isinstance(made, Chosen)
     parts = [rows[i : i + chosen.batch] for i in range(0, len(rows), chosen.batch)]
-    profiles = torch.cat([profile(model, [frames.plain(row) for row in part]) for part in parts])
+    profiles = torch.cat([model.inside([frames.plain(row) for row in part])[2].cpu() for part in parts])
     table = model.module.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
     for name, of in values.items():
         told, block = [i for i, row in enumerate(rows) if name in row.attributes], made.block(name)
@@ -42,15 +41,6 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
             ids = model.reply_ids(note({name: value}))[: made.bank.shape[1]]
             made.bank.data[place, : len(ids)] = table[ids]
     return in_every_voice(rows, values)
-
-
-@torch.inference_mode()
-def profile(model: FrozenLLM, clips: Sequence[Tensor]) -> Tensor:
-    """(clip, …) what the note is made of, of `clips` (frame, bins) each."""
-    place = next(model.front.parameters())
-    lengths = torch.tensor([len(clip) for clip in clips], device=place.device)
-    with model.hearing():
-        return model.front.states(torch.cat(list(clips)).to(place), lengths)[2].cpu()
 
 
 def in_every_voice(rows: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> list[Utterance]:

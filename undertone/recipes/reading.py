@@ -13,7 +13,6 @@ from undertone.models import place
 from undertone.models.base import Prompt
 from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM
-from undertone.recipes.choosing import profile
 from undertone.recipes.opening import Corridor
 from undertone.records import Utterance
 from undertone.training.alignment import open_heads
@@ -88,9 +87,8 @@ def by_choice(chosen: settings.Recognize, corridor: Corridor, values: Sequence[s
     places = [known.index(value) for value in values]
 
     def read(rows: Sequence[Utterance]) -> list[Said]:
-        sounds = [corridor.sounds(row) for row in rows]
-        clips = [torch.from_numpy(sound if sound.ndim == 2 else model.frames(sound)) for sound in sounds]
-        scores = made.scores(profile(model, clips).to(model.device), chosen.attribute)[:, places]
+        _, _, profile = model.inside([corridor.sounds.frames(row) for row in rows])
+        scores = made.scores(profile, chosen.attribute)[:, places]
         return [Said(values[i]) for i in scores.argmax(-1).tolist()]
 
     return read

@@ -5,7 +5,9 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from undertone.audio import BadSound, Conversions, Wave
 from undertone.models.base import SpeechLM
@@ -35,6 +37,12 @@ class Sounds:
             return wave
         assert isinstance(self.model, FrozenLLM)
         return self.model.front.encoder.of_speaker(self.model.frames(wave), self._scales[row.speaker])
+
+    def frames(self, row: Utterance) -> Tensor:
+        """The frames (frame, bins), relative to the speaker or not; `audio.BadSound` where the file cannot be used."""
+        assert not isinstance(self.model, Served)
+        sound = self(row)
+        return torch.from_numpy(sound if sound.ndim == 2 else self.model.frames(sound))
 
     def wave(self, row: Utterance) -> Wave:
         """The wave (samples,) at the model's rate."""

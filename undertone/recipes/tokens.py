@@ -12,6 +12,7 @@ from undertone.analysis.ridge import MEASURES, determination, held_out
 from undertone.evaluation.metrics import RATE
 from undertone.intervals import clustered_mean
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.models.projector import pooled
 from undertone.recipes.opening import Corridor
 from undertone.records import Score, Utterance
 from undertone.run import Run
@@ -44,13 +45,8 @@ def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequen
             yield run.score(suite, metric, name, None if math.isnan(value) else value, len(rows))
 
 
-@torch.inference_mode()
 def encoded(corridor: Corridor, rows: Sequence[Utterance]) -> torch.Tensor:
     """(clip, width) the mean of each clip's encoder states."""
-    model = corridor.model
-    assert isinstance(model, FrozenLLM)
-    sounds = [corridor.sounds(row) for row in rows]
-    clips = [torch.from_numpy(sound if sound.ndim == 2 else model.frames(sound)) for sound in sounds]
-    place = next(model.front.parameters())
-    states, counts, _ = model.front.states(torch.cat(clips).to(place), torch.tensor([len(clip) for clip in clips], device=place.device))
-    return torch.stack([one[:count].float().mean(0) for one, count in zip(states, counts.tolist(), strict=True)]).cpu()
+    assert isinstance(corridor.model, FrozenLLM)
+    states, counts, _ = corridor.model.inside([corridor.sounds.frames(row) for row in rows])
+    return pooled(states, counts)[:, : states.shape[2]].cpu()
