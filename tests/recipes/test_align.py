@@ -171,6 +171,15 @@ def test_the_teacher_is_not_asked_twice(data: Path, aligned: Path, tmp_path: Pat
     assert {path: path.stat().st_mtime_ns for path in (data / ".teacher").rglob("*.safetensors")} == kept
 
 
+def test_the_teacher_is_asked_for_what_is_drawn_alone(data: Path, tmp_path: Path) -> None:
+    lessons = {}
+    for steps in (1, 2):
+        kept = tmp_path / f"teacher {steps}"
+        align(chosen(data, tmp_path / str(steps), teacher=kept, steps=steps, check_every=steps))
+        lessons[steps] = {name.partition(".")[0] for path in kept.rglob("*.safetensors") for name in load_file(path)}
+    assert lessons[1] < lessons[2]
+
+
 def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path) -> None:
     asked = settings.Recognize(model=str(aligned), data=data, bootstrap=20)
     every = {"words": True, "probe": True, "consistency": True, "leaning": True, "leakage": True, "suite": "frozen/synthesised"}

@@ -120,6 +120,20 @@ def test_the_teacher_is_asked_once(model: FrozenLLM, tmp_path: Path) -> None:
         Teacher(tmp_path, model, k=4)
 
 
+def test_without_candidates_a_forced_reply_costs_no_pass(model: FrozenLLM, tmp_path: Path) -> None:
+    teacher, short = Teacher(tmp_path, model, k=4), Teacher(tmp_path, model, k=0)
+    teacher.fill(ASKED)
+    short.fill(ASKED[:2])
+    passes: list[int] = []
+    handle = model.text_model.register_forward_hook(lambda *_: passes.append(1))
+    short.fill(ASKED)
+    handle.remove()
+    assert not passes
+    assert all(short[one].reply.equal(teacher[one].reply) for one in ASKED)
+    assert all(len(short[one].read) == short[one].top.numel() == 0 for one in ASKED)
+    assert all(one in Teacher(tmp_path, model, k=0) for one in ASKED), "what has no candidates is not read again"
+
+
 Make = Callable[..., Utterance]
 
 

@@ -19,7 +19,7 @@ from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, s
 from undertone.training.batches import Mixture
 from undertone.training.loop import train
 from undertone.training.ranks import ranks
-from undertone.training.tasks import Drill, Wording, every
+from undertone.training.tasks import Drill, Wording
 from undertone.training.teacher import Teacher
 
 
@@ -39,18 +39,19 @@ def align(chosen: settings.Align) -> Path:
     wording = Wording(chosen.recognition, chosen.captioning)
     tagged = chosen.stage == "style" and not chosen.untagged
     classes = vocabulary(model, [row.text for row in rows])
+    plan = schedule(chosen, len(rows))
+    drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), shares, chosen.seed)
     together = ranks(model.device)
     with together.main_process_first():  # the others read what it has asked
-        teacher = Teacher(kept_in(chosen, data, run.folder, "teacher"), model, chosen.objectives.candidates, chosen.max_new_tokens)
-        lessons = [one.question(wording, tagged) for one in [*every(rows, shares), *dev]]
+        candidates = chosen.objectives.candidates if chosen.objectives.distillation or chosen.objectives.contrast else 0
+        teacher = Teacher(kept_in(chosen, data, run.folder, "teacher"), model, candidates, chosen.max_new_tokens)
+        lessons = [one.question(wording, tagged) for one in [*drill.until(plan.steps, plan.batch_size), *dev]]
         teacher.fill(lessons, chosen.batch, bar("the teacher answers"))
     encode = AlignmentEncoder(model, teacher, frames.changed, wording, tagged, classes, chosen.engine == "packed")
 
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
     still = not (chosen.augment or chosen.spec_augment)
     objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains, still).to(model.device)
-    drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), shares, chosen.seed)
-    plan = schedule(chosen, len(rows))
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))
 
     after = module_digest(model.module)

@@ -75,6 +75,10 @@ class Drill(NamedTuple):
         rng = random.Random(f"{self.seed} {step}")
         return [draw(row, self.shares, rng) for row in self.rows.batch(step, size)]
 
+    def until(self, steps: int, size: int) -> list[Exercise]:
+        """The exercises of all steps before step number `steps`."""
+        return [one for step in range(steps) for one in self.batch(step, size)]
+
 
 def draw(row: Utterance, shares: Mapping[TaskName, float], rng: random.Random) -> Exercise:
     """One exercise on `row`; ValueError where none of the tasks suits it."""
@@ -88,14 +92,3 @@ def draw(row: Utterance, shares: Mapping[TaskName, float], rng: random.Random) -
 def suits(row: Utterance, task: TaskName) -> bool:
     """Whether `task` can be asked of the clip: all but naming and captioning need the words, these two an attribute."""
     return bool(row.attributes) if task in ("captioning", "naming") else bool(row.text)
-
-
-def every(rows: Sequence[Utterance], shares: Mapping[TaskName, float]) -> list[Exercise]:
-    """Every exercise that may be drawn of `rows`."""
-    return [
-        Exercise(row, task, attribute)
-        for row in rows
-        for task in shares
-        if suits(row, task)
-        for attribute in (sorted(row.attributes) if task == "naming" else [""])
-    ]

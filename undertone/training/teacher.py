@@ -21,7 +21,7 @@ SHARD = 1024
 
 class Lesson(NamedTuple):
     """What the teacher says to a prompt: `reply` (token,) with its end token where it came to one; the logits of its `top` candidates
-    (token, k) with their `ids`; `read` (width,), its last hidden state behind the prompt."""
+    (token, k) with their `ids`; `read` (width,), its last hidden state behind the prompt. Without candidates the last three are empty."""
 
     reply: Tensor
     top: Tensor
@@ -37,7 +37,8 @@ class Question(NamedTuple):
 
 
 class Teacher:
-    """Lessons by question, for those that `fill` was given. `k`: candidates kept of each token's distribution."""
+    """Lessons by question, for those that `fill` was given. `k`: candidates kept of each token's distribution; 0: what it says is all that
+    is asked for, so that a forced reply costs nothing."""
 
     def __init__(self, folder: Path, model: SpeechLM, k: int = 32, max_new_tokens: int = 64) -> None:
         self._model, self._k, self._longest = model, k, max_new_tokens
@@ -85,6 +86,9 @@ class Teacher:
         own = iter(model.greedy_ids(model.prefill(model.encode(unforced)), self._longest) if unforced else [])
         end = [model.end_token_id]
         replies = [[*model.reply_ids(one.forced), *end] if one.forced else next(own) for one in questions]
+        if not self._k:
+            none = torch.empty(0)
+            return [Lesson(torch.tensor(reply), none.expand(len(reply), 0), none.expand(len(reply), 0), none) for reply in replies]
         batch = model.encode(prompts, replies, close=False)
         hidden = model.hidden(batch)
         lessons = []
