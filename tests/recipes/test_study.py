@@ -48,6 +48,14 @@ def test_every_arm_of_a_shipped_grid_is_laid_out_before_any_work(name: str, tmp_
         assert {cell for row in model.values() for cell in row} <= {cell for table in grid.tables for cell in table.cells}
 
 
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs" / "study").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_arm_of_a_shipped_settings_file_is_laid_out(path: Path, tmp_path: Path) -> None:
+    wanted = settings.read_config(settings.Study, path)
+    assert isinstance(wanted, settings.Study)
+    grid = settings.read_grid(wanted.grid)
+    assert list(lay_out(wanted, grid, before_speaking(tmp_path, wanted))) == list(grid.arms)
+
+
 def test_layers_take_their_places_and_twins_are_trained_once(tmp_path: Path) -> None:
     wanted = chosen(tmp_path, layers=LAYERS | {"hand_over": "3"})
     laid = lay_out(wanted, settings.read_grid("pe_ft"), before_speaking(tmp_path, wanted))
