@@ -45,6 +45,15 @@ def conflict(folder: Path) -> Path:
     return folder / "c.jsonl"
 
 
+def voxparadox(folder: Path) -> Path:
+    sounds(folder, "1.wav", "2.wav")
+    row = {"question": "Who speaks?", "choice_a": "a child", "choice_b": "an adult", "task_name": "age_prediction"}
+    rows = [row | {"id": "1", "file_name": "1.wav", "answer_gt": "A", "adversarial_labels": "B"}]
+    rows += [row | {"id": "2", "file_name": "2.wav", "answer_gt": "B", "adversarial_labels": "A"}]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return folder
+
+
 def child_safety(folder: Path) -> Path:
     return table(folder / "safe.csv", {"Index": "1", "category": "Fire", "query": "how do i light a match"})
 
@@ -58,6 +67,7 @@ MADE: dict[str, tuple[Callable[[Path], Path], list[str], set[tuple[str, str]]]] 
     "sd_eval": (sd_eval, [], {("sd-eval/emotion", "empathy"), ("sd-eval/age", "pa_score"), ("sd-eval/emotion", "rouge_l")}),
     "styletalk": (styletalk, [], {("styletalk", "empathy"), ("styletalk", "own_closer")}),
     "conflict": (conflict, [], {("conflict/age", "acc_gt"), ("conflict/age", "ala"), ("conflict/age", "consistent")}),
+    "voxparadox": (voxparadox, [], {("voxparadox", "acc_gt"), ("voxparadox", "ala"), ("voxparadox", "unparsed")}),
     "child_safety": (child_safety, [], {("child-safety", "pa_rate")}),
     "ser": (emodb, ["--corpus", "emodb"], {("ser/emodb", "ua"), ("ser/emodb", "wa"), ("ser/emodb", "f1")}),
     "leakage": (emodb, ["--corpus", "emodb"], {("leakage/emodb", "leakage")}),
@@ -103,6 +113,11 @@ WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a listed field is missing": ("conflict", lambda path: path.write_text('{"audio": "1.wav", "text": "hm"}\n'), "c.jsonl"),
     "a listed value is unknown": ("conflict", lambda path: path.write_text(path.read_text().replace('"adult"', '"elder"')), "elder"),
     "a listed file in latin-1": ("conflict", lambda path: path.write_bytes('{"audio": "é"}\n'.encode("latin-1")), "UTF-8"),
+    "a label is no option": (
+        "voxparadox",
+        lambda path: _spoil(path / "metadata.jsonl", '"answer_gt": "A"', '"answer_gt": "E"'),
+        "answer_gt 'E'",
+    ),
     "neither file": ("sd_eval", lambda path: [one.unlink() for one in path.glob("*.json")] and None, "sdeval_test-age.json"),
     "no pairs": ("judge-check", lambda path: None, "metadata.jsonl"),
 }
@@ -111,6 +126,10 @@ WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
 def _less(path: Path, field: str) -> None:
     rows = [{key: value for key, value in row.items() if key != field} for row in csv.DictReader(path.read_text().splitlines())]
     table(path, *rows)
+
+
+def _spoil(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))
 
 
 def _again(path: Path) -> None:

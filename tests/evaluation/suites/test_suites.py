@@ -22,6 +22,8 @@ from undertone.evaluation.suites.pa import PA
 from undertone.evaluation.suites.sd_eval import SDEval
 from undertone.evaluation.suites.ser import SER
 from undertone.evaluation.suites.styletalk import StyleTalk
+from undertone.evaluation.suites.voxparadox import VoxParadox
+from undertone.evaluation.suites.voxparadox import chosen as option
 from undertone.lookup import resolve
 from undertone.records import BrokenRow, Utterance
 from undertone.speech.folder import write_folder
@@ -249,6 +251,85 @@ def test_listed_conflicts_are_read_and_what_is_wrong_is_named(tmp_path: Path) ->
     path.write_text(json.dumps(TORN) + "\n" + json.dumps(TORN))
     with pytest.raises(BrokenRow, match=r"duplicate id 'x\.wav'"):
         Conflict().load(Source(path, tmp_path))
+
+
+VOX = {
+    "id": 7, "audio": "x.wav", "question": "How does the speaker feel?", "task_name": "emotion_recognition", "answer_gt": "anger",
+    "choice_a": "neutral", "choice_b": "sadness", "choice_c": "anger", "choice_d": "happiness", "adversarial_labels": ["neutral"],
+}  # fmt: skip
+
+
+def paradox(tmp_path: Path, **change: object) -> Item:
+    path = tmp_path / "v.jsonl"
+    path.write_text(json.dumps(VOX | change))
+    (one,) = VoxParadox().load(Source(path, tmp_path)).items
+    return one
+
+
+def test_a_published_paradox_is_asked_with_its_options(tmp_path: Path) -> None:
+    one = paradox(tmp_path)
+    assert VoxParadox().prompt(one, None, "").text.splitlines()[:3] == ["How does the speaker feel?", "A. neutral", "B. sadness"]
+    assert (one.utterance.id, one.utterance.reply, one.facts["claimed"]) == ("7", "C", ["A"])
+    for labels in ("A", "choice_a", "Neutral", '["neutral"]', ["a"]):
+        assert paradox(tmp_path, answer_gt="c", adversarial_labels=labels).facts == one.facts
+    two = paradox(tmp_path, choice_a="Female", choice_b="Male", choice_c="", choice_d=None, answer_gt="male", adversarial_labels="Female")
+    assert two.facts["options"] == {"A": "Female", "B": "Male"}
+    assert paradox(tmp_path, adversarial_labels='["neutral", "D"]').facts["claimed"] == ["A", "D"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"question": ""}, "no question"),
+        ({"answer_gt": "disgust"}, "answer_gt 'disgust' is none of the options neutral, sadness"),
+        ({"adversarial_labels": "[neutral"}, "adversarial_labels '.neutral' is none of the options"),
+        ({"adversarial_labels": ["anger", "neutral"]}, "answer_gt 'anger' is among adversarial_labels"),
+        ({"audio": 3}, "audio should be a path"),
+    ],
+)
+def test_a_published_paradox_that_is_wrong_is_named(tmp_path: Path, change: dict[str, object], why: str) -> None:
+    with pytest.raises(BrokenRow, match=rf"v\.jsonl:1: {why}"):
+        paradox(tmp_path, **change)
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("C", "C"), ("(b)", "B"), ("The answer is D.", "D"), ("she sounds full of anger", "C"), ("anger or sadness", None), ("", None),
+        ("I cannot tell.", None), ("E", None), ("the mood is Happiness!", "D"),
+    ],
+)  # fmt: skip
+def test_which_option_a_reply_chooses(reply: str, letter: str | None, tmp_path: Path) -> None:
+    assert option(reply, paradox(tmp_path).facts["options"]) == letter
+
+
+def test_options_within_one_another_are_told_apart() -> None:
+    options = {"A": "rising", "B": "rising-falling", "C": "falling"}
+    assert [option(said, options) for said in ("it is rising", "a rising-falling tone", "it is falling")] == ["A", "B", "C"]
+    assert option("the answer is D", options) is None, "there is no D"
+    assert option("male or female", {"A": "Female", "B": "Male"}) is None
+
+
+def test_a_copy_of_the_published_set_is_read_by_datasets(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [VOX | {"id": "7", "audio": {"bytes": b"RIFF", "path": "x.wav"}}]
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_list(rows).to_parquet(str(tmp_path / "data" / "test-00000-of-00001.parquet"))
+    loaded = VoxParadox().load(Source(tmp_path, tmp_path))
+    (one,) = loaded.items
+    assert one.facts == paradox(tmp_path).facts
+    assert loaded.sound(one.utterance).read() == b"RIFF"  # type: ignore[union-attr]
+
+
+def test_voice_and_claim_of_a_published_paradox_are_counted(tmp_path: Path) -> None:
+    one = paradox(tmp_path)
+    other = one._replace(utterance=one.utterance.model_copy(update={"id": "8"}), facts=dict(one.facts) | {"task": "age_prediction"})
+    rows = [answered(one, "C"), answered(one, "A"), answered(one, "hm"), answered(other, "sadness")]
+    scores = found(VoxParadox().scores(rows, HOW))
+    assert scores["voxparadox", "acc_gt", "all"] == (0.25, 4, 0)
+    assert scores["voxparadox", "ala", "all"] == (0.25, 4, 0)
+    assert scores["voxparadox", "unparsed", "emotion_recognition"] == (1 / 3, 3, 0)
+    assert scores["voxparadox", "acc_gt", "age_prediction"] == (0, 1, 0)
 
 
 def felt(number: int, truth: str, said: str, text: str = "words") -> Answered:

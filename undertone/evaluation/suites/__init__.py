@@ -7,6 +7,7 @@ SUITES = {
     "sd_eval": "undertone.evaluation.suites.sd_eval:SDEval",
     "styletalk": "undertone.evaluation.suites.styletalk:StyleTalk",
     "conflict": "undertone.evaluation.suites.conflict:Conflict",
+    "voxparadox": "undertone.evaluation.suites.voxparadox:VoxParadox",
     "ser": "undertone.evaluation.suites.ser:SER",
     "leakage": "undertone.evaluation.suites.leakage:Leakage",
     "judge-check": "undertone.evaluation.suites.judge_check:JudgeCheck",

@@ -1,4 +1,4 @@
-"""The words claim one attribute, the voice carries another: what does the model believe (VoxParadox, arXiv 2605.27772)?
+"""The words claim one attribute, the voice carries another: what does the model believe (after VoxParadox, arXiv 2605.27772)?
 
 Acc_GT is the share of answers that follow the voice, ALA the share that follow the words. Our own items are sentences of a small grammar in
 which somebody says who they are, spoken by simulated voices of the claimed value and of others; the former show whether the question is
@@ -51,7 +51,7 @@ FRAMES = ("{claim}", "you should know that {claim}", "let me tell you that {clai
 class Conflict(Suite):
     """Conflict: words that claim one age, gender or emotion, in a voice of another."""
 
-    reads = "nothing (our own items, spoken), or a .jsonl of `audio`, `text`, `attribute`, `voice`, `words`, as VoxParadox's can be written"
+    reads = "nothing (our own items, spoken), or a .jsonl of `audio`, `text`, `attribute`, `voice`, `words`"
     gives = "acc_gt, ala, unparsed, consistent; by attribute"
 
     def load(self, source: Source) -> Loaded:
