@@ -1,12 +1,15 @@
 """Every suite through the command: from its files and sounds to rows with interval and judge; files that are wrong are one line."""
 
+import base64
 import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from conftest import RATE, table, tone
 from server import KEY, Server
 
@@ -104,6 +107,60 @@ def test_a_suite_from_its_files_to_its_rows(suite: str, tmp_path: Path, monkeypa
     hashed = [name for row in rows for key, name in row.details.items() if key.startswith("judge_") and name != "rule"]
     assert bool(hashed) == bool(asked)
     assert all(len(str(name).rpartition(":")[2]) >= 12 for name in hashed)
+
+
+def paired(folder: Path) -> Path:
+    """A pair of voices that say the same and a clip without a partner; clip N lasts N half seconds."""
+    row = {"text": "who am i", "category": "age", "speaker": "s", "suite": "pa", "split": "test", "source": "x", "reply": "a"}
+    rows = []
+    for number, own, other, pair in ((1, "child", "adult", "p"), (2, "adult", "child", "p"), (3, "adult", "child", "q")):
+        write_flac(folder / "test" / f"{number}.flac", tone(200.0, number / 2), RATE)
+        named = {"id": str(number), "file_name": f"test/{number}.flac", "seconds": number / 2, "pair": pair, "contrast": other}
+        rows.append(row | named | {"attributes": {"age": own}, "contrast_reply": "b"})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return folder
+
+
+def echo(body: dict[str, Any]) -> str:
+    """Says what was put to the model: the number of the clip that it hears, and what stands in writing."""
+    content = body["messages"][-1]["content"]
+    if isinstance(content, str):
+        return content
+    wave = [soundfile.read(io.BytesIO(base64.b64decode(one["input_audio"]["data"])))[0] for one in content if "input_audio" in one]
+    return " ".join([str(round(2 * len(one) / RATE)) for one in wave] + [one["text"] for one in content if "text" in one]).strip()
+
+
+@pytest.mark.parametrize(
+    ("control", "wanted"),
+    [
+        ("text-only", {"1": "who am i", "2": "who am i", "3": "who am i"}),
+        ("swapped-audio", {"1": "2", "2": "1"}),
+        ("oracle-label", {"1": "1 (the speaker is a child)", "2": "2 (the speaker is an adult)", "3": "3 (the speaker is an adult)"}),
+    ],
+)
+def test_a_suite_is_asked_under_a_control(control: str, wanted: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    data, out = paired(tmp_path / "data"), tmp_path / "run"
+    with Server(write=echo) as server:
+        flags = ["--served.base-url", server.url, "--served.key-variable", "TEST_KEY", "--control", control, "--bootstrap", "40"]
+        again = ["evaluate", "--suite", "pa", "--data", str(data), "--out", str(out), "--model", "endpoint:j", *flags]
+        assert main(again) == 0
+        first, *others = (out / "replies.jsonl").read_text().splitlines(keepends=True)
+        (out / "replies.jsonl").write_text(first)  # killed behind the first: its partner is still its partner
+        assert main(again) == 0
+    assert others
+    assert {row.utterance_id: row.text for row in read_rows(out / "replies.jsonl", Reply)} == wanted
+    assert {(row.suite, row.group) for row in read_rows(out / "scores.jsonl", Score)} == {(f"control/{control}", "age")}
+
+
+def test_a_control_that_has_nothing_to_exchange_or_to_ask_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    for suite, data, why in (
+        ("conflict", conflict(tmp_path / "data"), "has no two voices that could change places"),
+        ("judge-check", paired(tmp_path / "pairs"), "asks no model"),
+    ):
+        assert main(["evaluate", "--suite", suite, "--data", str(data), "--out", str(tmp_path / suite), "--control", "swapped-audio"]) == 2
+        assert why in capsys.readouterr().err
 
 
 WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {

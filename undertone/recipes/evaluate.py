@@ -19,7 +19,7 @@ from undertone.recipes.asking import Asking, comparable, prompting, questions
 from undertone.recipes.judging import conditions
 from undertone.recipes.opening import begin, open_corridor
 from undertone.recipes.served import open_line, replied, unanswered
-from undertone.recipes.suite import evaluate_suite
+from undertone.recipes.suite import evaluate_suite, of_control
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 
@@ -84,15 +84,12 @@ def judged(judge: Judge, rows: Sequence[Utterance], replies: dict[str, Reply]) -
 
 
 def scored(chosen: settings.Evaluate, run: Run, metrics: Sequence[Metric], asked: Sequence[Asked]) -> Iterator[Score]:
-    """Every score of this run. A control's scores stand under control/NAME, with the suite as their group."""
+    """Every score of this run."""
     details = conditions(chosen, asked)
     pairs = [row._replace(under=chosen.together) for row in asked if chosen.together and suite_of(row.utterance).startswith("pa/")]
     for metric, rows in [(metric, rows) for rows in (asked, pairs) if rows for metric in metrics]:
-        for score in metric(rows, partial(run.score, details=details), chosen.bootstrap, chosen.seed):
-            if not chosen.control:
-                yield score
-            elif score.group == "all":
-                yield score.model_copy(update={"suite": f"control/{chosen.control}", "group": score.suite.removeprefix("pa/")})
+        found = metric(rows, partial(run.score, details=details), chosen.bootstrap, chosen.seed)
+        yield from of_control(found, chosen.control) if chosen.control else found
 
 
 def lost(chosen: settings.Evaluate, run: Run, before: Sequence[Reply], asked: Sequence[Asked]) -> Iterator[Score]:

@@ -1,15 +1,17 @@
 """`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from undertone import settings
+from undertone.evaluation.controls import CONTROLS
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Source, Suite
 from undertone.lookup import resolve
 from undertone.recipes.answering import answers
+from undertone.recipes.asking import exchangeable
 from undertone.recipes.judging import called, estimate, judged, needed, say, scoring, warn
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import sample
@@ -23,6 +25,8 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     suite: Suite = resolve(SUITES, chosen.suite, "suite")()
     loaded = suite.load(source(chosen))
     items = few(loaded.items, chosen)
+    if chosen.control:
+        items = controlled(items, chosen)
     if chosen.estimate_cost:
         say(estimate(chosen, suite, items), chosen)
         return []
@@ -34,8 +38,8 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [item for item in items if item.utterance.id not in known]
     journal.append(canned(run.name, item) for item in missing if "said" in item.facts)
-    if asked := [item for item in missing if "said" not in item.facts]:
-        answers(chosen, suite, loaded, asked, run, journal)
+    if any("said" not in item.facts for item in missing):
+        answers(chosen, suite, loaded, [item for item in items if "said" not in item.facts], known, run, journal)
 
     replies = {reply.utterance_id: reply for reply in journal.rows(Reply)}
     if not replies:
@@ -45,6 +49,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     known = replies.keys() | unheard(run.folder)
     silent = [item for item in items if item.utterance.id not in known]
     scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges))]
+    scores = of_control(scores, chosen.control) if chosen.control else scores
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)
     return scores
@@ -59,6 +64,26 @@ def counting(row: Score, silent: Sequence[Item]) -> Score:
     """The score with the items counted to which an endpoint gave no reply: nobody can score what was not said."""
     own = [item for item in silent if item.suite == row.suite and row.group in ("all", item.utterance.value)]
     return row.model_copy(update={"unscored": row.unscored + len(own)})
+
+
+def controlled(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
+    """The items that can be asked under a control; ValueError where there is none."""
+    asked = [item for item in items if "said" not in item.facts]
+    if not asked:
+        raise ValueError(f"control: the suite {chosen.suite} asks no model, so there is nothing to control; leave control out")
+    if not CONTROLS[chosen.control].every:
+        return asked
+    able = {row.id for row in exchangeable([item.utterance for item in asked], chosen.data)}
+    return [item for item in asked if item.utterance.id in able]
+
+
+def of_control(scores: Iterable[Score], control: str) -> list[Score]:
+    """A control's scores stand under control/NAME, with the suite as their group."""
+    return [
+        row.model_copy(update={"suite": f"control/{control}", "group": row.suite.removeprefix("pa/")})
+        for row in scores
+        if row.group == "all"
+    ]
 
 
 def source(chosen: settings.Evaluate) -> Source:

@@ -268,7 +268,7 @@ class Evaluate(Model):
     suites: list[Literal["pa", "child-safety", "content"]] = Field(["pa", "child-safety", "content"])
     """which utterances are asked"""
     suite: str = ""
-    """a benchmark instead: pa, child_safety, voicebench, sd_eval, styletalk, conflict, ser, leakage, judge-check, or my_module:Suite"""
+    """a benchmark instead (README lists them): pa, child_safety, voicebench, sd_eval, conflict, ser, … or my_module:Suite"""
     subsets: list[str] = Field([])
     """of the suite voicebench: which are asked, NAME or NAME:SPLIT; empty: the nine of its overall score, SD-QA's split usa"""
     attribute: str = "emotion"
@@ -324,8 +324,8 @@ class Evaluate(Model):
             raise ValueError("words are typed or heard by the cascade, not both; leave cascade or words out")
         if self.strength != 1 and self.adapter is None:
             raise ValueError("strength scales an adapter; name it with adapter")
-        if self.suite and (self.control or self.cascade or self.against):
-            raise ValueError("a suite is asked as it is; leave control, cascade and against out")
+        if self.suite and (self.cascade or self.against):
+            raise ValueError("a suite is asked as it is; leave cascade and against out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
         if self.estimate_cost and not self.suite:
