@@ -13,6 +13,7 @@ import soundfile
 from conftest import RATE, table, tone
 from server import KEY, Server
 
+from undertone.answers import Answers
 from undertone.audio import write_flac
 from undertone.cli import main
 from undertone.evaluation.judges.chat import rubric_text
@@ -217,9 +218,9 @@ def test_another_rubric_is_another_judge(monkeypatch: pytest.MonkeyPatch, tmp_pa
     from undertone.endpoint import Unasked
     from undertone.evaluation.judges.openai import OpenAIJudge
 
-    before = OpenAIJudge(Unasked("j"), tmp_path / "verdicts.jsonl").name
+    before = OpenAIJudge(Answers(Unasked("j"), tmp_path / "verdicts.jsonl")).name
     text = rubric_text("rubric_v1")
     monkeypatch.setattr("undertone.evaluation.judges.chat.rubric_text", lambda name: text + "\nBe strict.")
-    after = OpenAIJudge(Unasked("j"), tmp_path / "verdicts.jsonl").name
+    after = OpenAIJudge(Answers(Unasked("j"), tmp_path / "verdicts.jsonl")).name
     assert before.rpartition(":")[0] == after.rpartition(":")[0]
     assert before != after

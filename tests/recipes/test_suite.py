@@ -211,6 +211,16 @@ def test_a_benchmark_from_sound_to_score_with_three_draws(bench: Path, tmp_path:
     assert "no such file" in (out / "rejected.jsonl").read_text()
 
 
+def test_judges_at_one_endpoint_spend_from_one_purse(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--max-new-tokens", "2", "--subsets", "commoneval", "sd-qa", "--endpoint.concurrency", "1", "--endpoint.max-tokens-spent"]
+    with Server(write=ratings) as server:
+        assert main([*words(bench, tmp_path / "run", server, "voicebench", *few, str(TOKENS))]) == 2
+        assert "tokens are spent" in capsys.readouterr().err
+        assert len(server.served) == 1, "the second judge has nothing left of what the first one spent"
+        assert main([*words(bench, tmp_path / "run", server, "voicebench", *few, str(2 * TOKENS))]) == 0
+        assert len(server.served) == 2, "what the first bought was counted once"
+
+
 def test_without_a_judge_what_needs_one_is_unscored_and_words_can_be_typed(
     bench: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.controls import CONTROLS
-from undertone.evaluation.judges import open_judge
+from undertone.evaluation.judges import open_judges
 from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Source, Suite
 from undertone.lookup import resolve
@@ -33,7 +33,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     run = begin(chosen, chosen.name)
     journal = Journal(run.folder / "replies.jsonl")
     bind(run.folder / "items.jsonl", items)
-    judges = {name: open_judge(*called(name, chosen), run.folder, chosen.draws) for name in needed(suite, items, chosen)}
+    judges = open_judges({name: called(name, chosen) for name in needed(suite, items, chosen)}, run.folder, chosen.draws)
 
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [item for item in items if item.utterance.id not in known]

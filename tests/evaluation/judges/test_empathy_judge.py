@@ -9,6 +9,7 @@ from judging import case
 from judging import judged as verdicts
 from server import KEY, TOKENS, Server
 
+from undertone.answers import Answers
 from undertone.endpoint import Backoff, Endpoint, SpendLimit
 from undertone.evaluation.empathy import empathy_scores
 from undertone.evaluation.judges import open_judge
@@ -39,7 +40,7 @@ def rate(body: dict[str, Any]) -> dict[str, Any]:
 
 def judge(server: Server, folder: Path, **more: Any) -> EmpathyJudge:
     settings: dict[str, Any] = {"key_variable": "TEST_KEY", "backoff": Backoff(0.01, 0.02), "timeout": 5.0, "attempts": 2, "concurrency": 1}
-    return EmpathyJudge(Endpoint("j", server.url, **(settings | more)), folder / "verdicts.jsonl")
+    return EmpathyJudge(Answers(Endpoint("j", server.url, **(settings | more)), folder / "verdicts.jsonl"))
 
 
 def values(judged: list[Judgement]) -> list[float | None]:

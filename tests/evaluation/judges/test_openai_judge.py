@@ -8,6 +8,7 @@ from judging import case
 from judging import judged as verdicts
 from server import KEY, Server
 
+from undertone.answers import Answers
 from undertone.endpoint import Backoff, Endpoint, Refused, Unreachable
 from undertone.evaluation.judges.chat import rubric_text
 from undertone.evaluation.judges.openai import OpenAIJudge
@@ -24,7 +25,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judge(server: Server, folder: Path, model: str = "j", **more: Any) -> OpenAIJudge:
     settings: dict[str, Any] = {"key_variable": "TEST_KEY", "backoff": Backoff(0.01, 0.02), "timeout": 5.0, "attempts": 2, "concurrency": 1}
-    return OpenAIJudge(Endpoint(model, server.url, **(settings | more)), folder / "verdicts.jsonl")
+    return OpenAIJudge(Answers(Endpoint(model, server.url, **(settings | more)), folder / "verdicts.jsonl"))
 
 
 def values(judged: list[Judgement]) -> list[float | None]:

@@ -25,7 +25,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judge(kind: type[ChatJudge], server: Server, folder: Path, draws: int = 1) -> ChatJudge:
     endpoint = Endpoint("j", server.url, key_variable="TEST_KEY", backoff=Backoff(0.01, 0.02), timeout=5.0, attempts=4, concurrency=1)
-    return kind(endpoint, folder / "verdicts.jsonl", draws)
+    return kind(Answers(endpoint, folder / "verdicts.jsonl"), draws)
 
 
 def by_draw(*said: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undertone.answers import Answers
 from undertone.endpoint import Endpoint, Unasked
 from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.judges.chat import ChatJudge
@@ -23,9 +24,23 @@ def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path, draws: int 
 
     `draws` verdicts on each reply are asked for; an `unasked` judge only says what it would cost and needs no key.
     """
-    kind = resolve(JUDGES, name, "judge")
-    if not (isinstance(kind, type) and issubclass(kind, ChatJudge)):
-        found: Judge = kind()
-        return found
-    asked = Unasked(endpoint["model"], endpoint.get("base_url")) if unasked else Endpoint(**endpoint)
-    return kind(asked, folder / "verdicts.jsonl", draws)
+    return open_judges({name: (name, endpoint)}, folder, draws, unasked)[name]
+
+
+def open_judges(
+    wanted: Mapping[str, tuple[str, Mapping[str, Any]]], folder: Path, draws: int = 1, unasked: bool = False
+) -> dict[str, Judge]:
+    """As `open_judge`, several: what each is to be called → its name and its endpoint. Judges at one endpoint spend from one purse."""
+    purses: dict[str, Answers] = {}
+    opened: dict[str, Judge] = {}
+    for called, (name, endpoint) in wanted.items():
+        kind = resolve(JUDGES, name, "judge")
+        if isinstance(kind, type) and issubclass(kind, ChatJudge):
+            place = repr(sorted(endpoint.items()))
+            if place not in purses:
+                asked = Unasked(endpoint["model"], endpoint.get("base_url")) if unasked else Endpoint(**endpoint)
+                purses[place] = Answers(asked, folder / "verdicts.jsonl")
+            opened[called] = kind(purses[place], draws)
+        else:
+            opened[called] = kind()
+    return opened

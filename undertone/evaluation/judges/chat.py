@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import field_validator
 
 from undertone.answers import Answer, Answers, Question, Schema
-from undertone.endpoint import BYTES_PER_TOKEN, Endpoint, Unasked
+from undertone.endpoint import BYTES_PER_TOKEN
 from undertone.evaluation.judges.base import Case, cases
 from undertone.records import Judgement, Reply, Utterance
 
@@ -47,7 +46,7 @@ class Cost(NamedTuple):
 
 
 class ChatJudge(ABC):
-    """Asks a model at an OpenAI-compatible endpoint, at temperature 0, or several times (`draws`) at 0.5. Verdicts are kept in `journal`,
+    """Asks a model at an OpenAI-compatible endpoint, at temperature 0, or several times (`draws`) at 0.5. Verdicts are kept by `answers`,
     under everything they depend on.
 
     An answer that is no verdict, or a request that fails for good, is unscored with the reason; an endpoint that cannot be reached
@@ -60,11 +59,12 @@ class ChatJudge(ABC):
     form: ClassVar[type[Ruling]]
     settles: ClassVar[Literal["mean", "majority"]] = "majority"
 
-    def __init__(self, endpoint: Endpoint | Unasked, journal: Path, draws: int = 1) -> None:
+    def __init__(self, answers: Answers, draws: int = 1) -> None:
         several = f":n{draws}" if draws > 1 else ""
-        self.name = f"{self.kind}:{endpoint.model}:{self.rubric}:{sha256(rubric_text(self.rubric).encode()).hexdigest()[:12]}{several}"
+        digest = sha256(rubric_text(self.rubric).encode()).hexdigest()[:12]
+        self.name = f"{self.kind}:{answers.endpoint.model}:{self.rubric}:{digest}{several}"
         self.draws = draws
-        self._answers = Answers(endpoint, journal)
+        self._answers = answers
 
     @abstractmethod
     def told(self, case: Case) -> Mapping[str, str]:
