@@ -185,7 +185,7 @@ def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path)
     every = {"words": True, "probe": True, "consistency": True, "leaning": True, "leakage": True, "suite": "frozen/synthesised"}
     whole = recognize(asked.model_copy(update=every | {"out": tmp_path / "a"}))
     cells = {(row.metric, row.group) for row in whole if row.suite == "frozen/synthesised"}
-    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_l", "reply_kl", "matched", "own_likeliest")
+    once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_1", "reply_rouge_l", "reply_kl", "matched", "own_likeliest")
     once += ("leakage", "value_preference")
     assert {
         *((metric, "all") for metric in once),

@@ -22,19 +22,22 @@ from undertone.training.alignment import distillation
 from undertone.training.teacher import Question, Teacher, teach
 
 LONGEST, CANDIDATES = 48, 32
+METRICS = {"reply_rouge_1": "rouge_1", "reply_rouge_l": "rouge_l", "reply_kl": "kl", "matched": "matched"}
+"""Metric → what of `Apart` it is the mean of."""
 
 
 class Apart(NamedTuple):
-    """How far a reply to speech is from the reply to the words and the true note: ROUGE-L of the two, KL per token (nats), and how much
-    nearer the spoken prompt's representation is to its own note's than to another note's (difference of cosines)."""
+    """How far a reply to speech is from the reply to the words and the true note: ROUGE-1 and ROUGE-L of the two, KL per token (nats), and
+    how much nearer the spoken prompt's representation is to its own note's than to another note's (difference of cosines)."""
 
+    rouge_1: float | None
     rouge_l: float | None
     kl: float
     matched: float
 
 
 def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """reply_rouge_l, reply_kl and matched of all rows and of each value of the attribute, clustered by speaker."""
+    """reply_rouge_1, reply_rouge_l, reply_kl and matched of all rows and of each value of the attribute, clustered by speaker."""
     teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
     own = [Question(Prompt(text=row.text, note=note(row.attributes))) for row in rows]
     other = [Question(Prompt(text=row.text, note=note(_otherwise(row, chosen.attribute)))) for row in rows]
@@ -47,7 +50,8 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
     for group in ("all", *dict.fromkeys(values)):
         kept = [i for i, value in enumerate(values) if group in ("all", value)]
         speakers = [rows[i].speaker for i in kept]
-        for metric, name, within in (("reply_rouge_l", "rouge_l", RATE), ("reply_kl", "kl", None), ("matched", "matched", None)):
+        for metric, name in METRICS.items():
+            within = RATE if "rouge" in name else None
             mean = scored_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
             yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - mean.n)
 
@@ -55,7 +59,7 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
 def leaned(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
     """own_likeliest and own_probability: of the teacher's replies to the words beside each value's note, which does the voice call for?"""
     values = [value for value in ATTRIBUTES[chosen.attribute].names if any(row.attributes[chosen.attribute] == value for row in rows)]
-    teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
+    teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, 0, LONGEST)
     told = [[Question(Prompt(text=row.text, note=note({**row.attributes, chosen.attribute: value}))) for value in values] for row in rows]
     teacher.fill([one for some in told for one in some], chosen.batch, bar("the teacher answers"))
     found: list[torch.Tensor] = []
@@ -89,8 +93,8 @@ def apart(
     wrong = torch.stack([teacher[one].read for one in other]).to(spoken.device)
     matched = F.cosine_similarity(spoken, taught.read, dim=-1) - F.cosine_similarity(spoken, wrong, dim=-1)
     replies = model.reply(prompts, LONGEST)
-    shared = rouge(replies, [teacher.text(one) for one in own]).rouge_l
-    return [Apart(*one) for one in zip(shared, kl, matched.tolist(), strict=True)]
+    shared = rouge(replies, [teacher.text(one) for one in own])
+    return [Apart(*one) for one in zip(*shared, kl, matched.tolist(), strict=True)]
 
 
 def _otherwise(row: Utterance, attribute: str) -> dict[str, str]:

@@ -83,6 +83,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "leakage": Metric("Leakage", "how much answers follow the words instead of the voice, 0 to 1", signed, -1),
         "empathy": Metric("Empathy", "a chat model’s rating of the reply, 1 to 10", lambda value: f"{value:.2f}"),
         "r2_encoder": Metric("R², encoder", "the same from the mean state of the speech encoder", signed),
+        "reply_rouge_1": Metric("Same words", "ROUGE-1 of the reply to speech and the reply to the words with the true note", signed),
         "reply_rouge_l": Metric("Same reply", "ROUGE-L of the reply to speech and the reply to the words with the true note", signed),
         "reply_kl": Metric("KL", "nats per token between these two replies’ probabilities", signed, -1),
         "matched": Metric("Matched", "how much nearer the spoken prompt is to its own note’s than to another’s, in cosines", signed),
