@@ -40,11 +40,16 @@ def parse_value(reply: str, attribute: str) -> str | None:
     """
     if attribute not in ATTRIBUTES:
         raise ValueError(f"unknown attribute {attribute!r}; known: {', '.join(ATTRIBUTES)}")
-    if _DENYING.search(reply.casefold()):
+    if denies(reply):
         return None
     said = f" {normalise(_OWNING.sub('', reply))} "
     found = [value for value, own in phrases(ATTRIBUTES[attribute]).items() if any(f" {phrase} " in said for phrase in own)]
     return found[0] if len(found) == 1 else None
+
+
+def denies(reply: str) -> bool:
+    """Whether `reply` denies something, so that what it names is not what it claims."""
+    return bool(_DENYING.search(reply.casefold()))
 
 
 def phrases(attribute: Attribute) -> Mapping[str, set[str]]:

@@ -296,7 +296,9 @@ def test_a_published_paradox_that_is_wrong_is_named(tmp_path: Path, change: dict
     ("reply", "letter"),
     [
         ("C", "C"), ("(b)", "B"), ("The answer is D.", "D"), ("she sounds full of anger", "C"), ("anger or sadness", None), ("", None),
-        ("I cannot tell.", None), ("E", None), ("the mood is Happiness!", "D"),
+        ("I cannot tell.", None), ("E", None), ("It is not (A).", None), ("Either (A) or (C)", None), ("(B) or (C)", None),
+        ("neutral or (C)", None), ("A or B", None),
+        ("A child feels anger", "C"), ("C. anger", "C"), ("b", "B"), ("(C) anger", "C"), ("the mood is Happiness!", "D"),
     ],
 )  # fmt: skip
 def test_which_option_a_reply_chooses(reply: str, letter: str | None, tmp_path: Path) -> None:

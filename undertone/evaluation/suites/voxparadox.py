@@ -6,10 +6,12 @@ question, and a reply chooses by its letter (VoiceBench's rules) or by the words
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 from undertone.evaluation.metrics import RATE
+from undertone.evaluation.recognition import denies
 from undertone.evaluation.suites.base import Answered, Item, Loaded, Scoring, Sound, Source, Suite, clusters, unique_items
 from undertone.evaluation.suites.tables import AUDIO, rows_of, sound_of
 from undertone.evaluation.suites.voicebench.choices import choice
@@ -21,6 +23,8 @@ from undertone.text import normalise
 
 NAME = "voxparadox"
 LETTERS = "ABCD"
+_LETTER = re.compile(r"\(([A-Da-d])\)|\b([B-D])\b(?!['’])|\b(A)(?=[.,:;)]|\s+(?:or|and)\b|\s*$)")
+"""An option by its letter: in brackets, or as a word of its own; A only where it is no article."""
 _NEEDED = ("id", "question", "choice_a", "choice_b", "answer_gt", "adversarial_labels", "task_name")
 _LISTED = "metadata.jsonl"
 
@@ -67,15 +71,18 @@ class VoxParadox(Suite):
 
 
 def chosen(reply: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the option that `reply` chooses, by its letter or because it names its words and no other option's; None: neither."""
-    letter = choice(reply)
-    if letter in options:
-        return letter
+    """The letter of the one option that `reply` chooses, by its letter or by its words; None: it names none or several, or denies
+    something: "it is not (A)" says what is not so."""
+    if denies(reply):
+        return None
     said = f" {normalise(reply)} "
     # "low-high" is no answer where the reply says "low-high-medium": of options within one another the longest that stands there counts.
     named = {letter: text for letter, option in options.items() if (text := f" {normalise(option)} ").strip() and text in said}
-    longest = [letter for letter, text in named.items() if not any(text != other and text in other for other in named.values())]
-    return longest[0] if len(longest) == 1 else None
+    longest = {letter for letter, text in named.items() if not any(text != other and text in other for other in named.values())}
+    letters = {found for match in _LETTER.finditer(reply) if (found := next(filter(None, match.groups())).upper()) in options}
+    plain = {letter} if not letters and (letter := choice(reply)) in options else set()
+    one = letters | longest | plain
+    return next(iter(one)) if len(one) == 1 else None
 
 
 def _item(row: Mapping[str, Any], where: str) -> Item:
