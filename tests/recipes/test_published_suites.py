@@ -154,14 +154,22 @@ def test_a_suite_is_asked_under_a_control(control: str, wanted: dict[str, str], 
     assert {(row.suite, row.group) for row in read_rows(out / "scores.jsonl", Score)} == {(f"control/{control}", "age")}
 
 
-def test_a_control_that_has_nothing_to_exchange_or_to_ask_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("suite", "make", "control", "why"),
+    [
+        ("conflict", "conflict", "swapped-audio", "has no two voices that could change places"),
+        ("judge-check", "paired", "swapped-audio", "asks no model"),
+        ("voxparadox", "voxparadox", "oracle-label", "no item of the suite voxparadox has attributes that could be told"),
+        ("voxparadox", "voxparadox", "text-only", "no item of the suite voxparadox has words that could be typed"),
+    ],
+)
+def test_a_control_that_a_suite_cannot_be_asked_under_is_refused(
+    suite: str, make: str, control: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "data").mkdir()
-    for suite, data, why in (
-        ("conflict", conflict(tmp_path / "data"), "has no two voices that could change places"),
-        ("judge-check", paired(tmp_path / "pairs"), "asks no model"),
-    ):
-        assert main(["evaluate", "--suite", suite, "--data", str(data), "--out", str(tmp_path / suite), "--control", "swapped-audio"]) == 2
-        assert why in capsys.readouterr().err
+    data = {"conflict": conflict, "paired": paired, "voxparadox": voxparadox}[make](tmp_path / "data")
+    assert main(["evaluate", "--suite", suite, "--data", str(data), "--out", str(tmp_path / "run"), "--control", control]) == 2
+    assert why in capsys.readouterr().err
 
 
 WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {

@@ -68,13 +68,18 @@ def counting(row: Score, silent: Sequence[Item]) -> Score:
 
 def controlled(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
     """The items that can be asked under a control; ValueError where there is none."""
+    control = CONTROLS[chosen.control]
     asked = [item for item in items if "said" not in item.facts]
     if not asked:
         raise ValueError(f"control: the suite {chosen.suite} asks no model, so there is nothing to control; leave control out")
-    if not CONTROLS[chosen.control].every:
-        return asked
-    able = {row.id for row in exchangeable([item.utterance for item in asked], chosen.data)}
-    return [item for item in asked if item.utterance.id in able]
+    able = [
+        item.utterance for item in asked if (item.utterance.text or not control.typed) and (item.utterance.attributes or not control.told)
+    ]
+    if not able:
+        missing = "words that could be typed" if control.typed else "attributes that could be told"
+        raise ValueError(f"control: no item of the suite {chosen.suite} has {missing}; ask it under another control")
+    kept = {row.id for row in (exchangeable(able, chosen.data) if control.every else able)}
+    return [item for item in asked if item.utterance.id in kept]
 
 
 def of_control(scores: Iterable[Score], control: str) -> list[Score]:
