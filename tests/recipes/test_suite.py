@@ -211,7 +211,7 @@ def test_a_benchmark_from_sound_to_score_with_three_draws(bench: Path, tmp_path:
     assert "no such file" in (out / "rejected.jsonl").read_text()
 
 
-def test_judges_at_one_endpoint_spend_from_one_purse(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_judges_at_one_endpoint_share_its_spend_limit(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ["--max-new-tokens", "2", "--subsets", "commoneval", "sd-qa", "--endpoint.concurrency", "1", "--endpoint.max-tokens-spent"]
     with Server(write=ratings) as server:
         assert main([*words(bench, tmp_path / "run", server, "voicebench", *few, str(TOKENS))]) == 2

@@ -5,9 +5,14 @@ with every second pair exchanged, what a model that hears wins in one half it lo
 that can fail is swapped-audio: there a model that hears scores minus its own score, and whatever else made the gain keeps its sign.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
+
+from undertone.records import Score
+
+PREFIX = "control/"
+"""What stands before a control's name in the suite of its scores."""
 
 Name = Literal["text-only", "shuffled-audio", "swapped-audio", "oracle-label"]
 
@@ -43,3 +48,10 @@ CONTROLS: Mapping[str, Control] = MappingProxyType(
         ),
     }
 )
+
+
+def of_control(scores: Iterable[Score], name: str) -> Iterator[Score]:
+    """The `scores` of group all under the control called `name`, with their suite as group."""
+    for row in scores:
+        if row.group == "all":
+            yield row.model_copy(update={"suite": PREFIX + name, "group": row.suite.removeprefix("pa/")})

@@ -1,7 +1,7 @@
 """The model's answers to a suite's items: clips are heard once, through the store of features, or their words are typed."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +9,20 @@ from numpy.typing import NDArray
 
 from undertone import settings
 from undertone.attributes import note
-from undertone.audio import BadSound, read_sound
 from undertone.endpoint import Endpoint
 from undertone.evaluation.controls import CONTROLS
 from undertone.evaluation.replies import ask
 from undertone.evaluation.suites.base import Item, Loaded, Suite
-from undertone.evaluation.suites.tables import sound_key
 from undertone.models import open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.endpoint import Served
 from undertone.progress import bar
 from undertone.recipes.asking import exchangeable, swapped
-from undertone.recipes.complaints import no_room
+from undertone.recipes.listening import Waves, listened, usable
 from undertone.recipes.served import BOUGHT, send
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run
-from undertone.training.features import FeatureStore, Listen
+from undertone.training.features import FeatureStore
 from undertone.training.lora import load_adapter
 
 
@@ -77,55 +75,3 @@ def opened(chosen: settings.Evaluate, folder: Path) -> SpeechLM | Served:
     if chosen.model.startswith(settings.SERVED):
         return Served(Endpoint(chosen.model.removeprefix(settings.SERVED), **chosen.served.model_dump()), folder / BOUGHT)
     return open_model(chosen.model, chosen.family, chosen.device, chosen.dtype, chosen.bits, chosen.remote_code)
-
-
-class Waves(Mapping[str, NDArray[np.float32]]):
-    """Sounds by utterance id, of those that can be heard; each is opened once to know, and again when it is asked for."""
-
-    def __init__(self, rows: Sequence[Utterance], hear: Listen) -> None:
-        self._hear, self._rows = hear, {row.id: row for row in bar("opening the clips", len(rows))(rows) if hear(row) is not None}
-
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
-        wave = self._hear(self._rows[name])
-        if wave is None:
-            raise OSError(f"{name}: could be heard when this run began and cannot be heard now; put the file back")
-        return wave
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-
-def usable(loaded: Loaded, rate: int, rejected: Journal, strict: bool) -> Listen:
-    """The wave of a clip; None, once it is noted in `rejected` (`strict`: an error), where it cannot be used."""
-    noted = {row.id for row in rejected.rows(Rejected)}
-
-    def wave(row: Utterance) -> NDArray[np.float32] | None:
-        try:
-            return read_sound(loaded.sound(row), rate, where=row.id).wave
-        except BadSound as error:
-            if strict:
-                raise
-            if row.id not in noted:
-                rejected.append([Rejected(id=row.id, file_name=row.file_name, reason=error.reason)])
-                noted.add(row.id)
-            return None
-
-    return wave
-
-
-def listened(
-    chosen: settings.Evaluate, model: SpeechLM, loaded: Loaded, rows: Sequence[Utterance], hear: Listen, folder: Path
-) -> FeatureStore:
-    """The clips as the frozen tower hears them."""
-    store = FeatureStore(
-        chosen.features or folder / ".features", model, lambda row: sound_key(row.id, loaded.sound(row)), chosen.features_gb * 1e9
-    )
-    store.fill(rows, hear, min(chosen.batch, 32), progress=bar("listening"))
-    if store.unkept:
-        no_room(store.unkept, len(rows), store.folder.parent)
-    else:
-        model.forget_front()
-    return store

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation import METRICS
+from undertone.evaluation.controls import of_control
 from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.metrics import Asked, Metric, exact_drop, suite_of
@@ -19,7 +20,7 @@ from undertone.recipes.asking import Asking, comparable, prompting, questions
 from undertone.recipes.judging import conditions
 from undertone.recipes.opening import begin, open_corridor
 from undertone.recipes.served import open_line, replied, unanswered
-from undertone.recipes.suite import evaluate_suite, of_control
+from undertone.recipes.suite import evaluate_suite
 from undertone.records import CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, Run, write_rows
 

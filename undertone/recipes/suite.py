@@ -1,11 +1,11 @@
 """`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from undertone import settings
-from undertone.evaluation.controls import CONTROLS
+from undertone.evaluation.controls import CONTROLS, of_control
 from undertone.evaluation.judges import open_judges
 from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Source, Suite
@@ -49,7 +49,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     known = replies.keys() | unheard(run.folder)
     silent = [item for item in items if item.utterance.id not in known]
     scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges))]
-    scores = of_control(scores, chosen.control) if chosen.control else scores
+    scores = list(of_control(scores, chosen.control)) if chosen.control else scores
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)
     return scores
@@ -80,15 +80,6 @@ def controlled(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
         raise ValueError(f"control: no item of the suite {chosen.suite} has {missing}; ask it under another control")
     kept = {row.id for row in (exchangeable(able, chosen.data) if control.every else able)}
     return [item for item in asked if item.utterance.id in kept]
-
-
-def of_control(scores: Iterable[Score], control: str) -> list[Score]:
-    """A control's scores stand under control/NAME, with the suite as their group."""
-    return [
-        row.model_copy(update={"suite": f"control/{control}", "group": row.suite.removeprefix("pa/")})
-        for row in scores
-        if row.group == "all"
-    ]
 
 
 def source(chosen: settings.Evaluate) -> Source:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from undertone.evaluation.controls import CONTROLS
+from undertone.evaluation.controls import CONTROLS, PREFIX
 from undertone.reporting.estimates import Estimate, Estimates, Key, groups, overlap, runs
 from undertone.reporting.tables import Cell, leading
 
-PREFIX = "control/"
 READINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"chance": ("at chance", "not at chance"), "opposite": ("minus its own score", "not minus its own score")}
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from undertone.attributes import ATTRIBUTES
+from undertone.evaluation.controls import PREFIX
 from undertone.reporting import numbers
 from undertone.reporting.estimates import WALK, Estimate, Estimates, Key, groups, overlap, runs
 
@@ -95,14 +96,14 @@ class Section(NamedTuple):
 
 def suites(keys: Iterable[Key]) -> list[str]:
     """The suites of the tables, categories first; controls and costs have sections of their own."""
-    found = {key.suite for key in keys if not key.suite.startswith("control/") and key.suite != "cost"}
+    found = {key.suite for key in keys if not key.suite.startswith(PREFIX) and key.suite != "cost"}
     order = [*(f"pa/{name}" for name in ATTRIBUTES), *SUITES]
     return sorted(found, key=lambda suite: ([*order, suite].index(suite), suite))
 
 
 def of_replies(suite: str) -> bool:
     """Whether a suite scores replies, and not weights or heads."""
-    return not suite.startswith("control/") and suite not in ("cost", "adch", "frozen")
+    return not suite.startswith(PREFIX) and suite not in ("cost", "adch", "frozen")
 
 
 def section(table: Estimates, suite: str) -> Section:

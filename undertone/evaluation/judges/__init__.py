@@ -30,17 +30,17 @@ def open_judge(name: str, endpoint: Mapping[str, Any], folder: Path, draws: int 
 def open_judges(
     wanted: Mapping[str, tuple[str, Mapping[str, Any]]], folder: Path, draws: int = 1, unasked: bool = False
 ) -> dict[str, Judge]:
-    """As `open_judge`, several: what each is to be called → its name and its endpoint. Judges at one endpoint spend from one purse."""
-    purses: dict[str, Answers] = {}
+    """As `open_judge`, several: what each is to be called → its name and its endpoint. Judges at one endpoint share its spend limit."""
+    shared: dict[str, Answers] = {}
     opened: dict[str, Judge] = {}
     for called, (name, endpoint) in wanted.items():
         kind = resolve(JUDGES, name, "judge")
         if isinstance(kind, type) and issubclass(kind, ChatJudge):
             place = repr(sorted(endpoint.items()))
-            if place not in purses:
+            if place not in shared:
                 asked = Unasked(endpoint["model"], endpoint.get("base_url")) if unasked else Endpoint(**endpoint)
-                purses[place] = Answers(asked, folder / "verdicts.jsonl")
-            opened[called] = kind(purses[place], draws)
+                shared[place] = Answers(asked, folder / "verdicts.jsonl")
+            opened[called] = kind(shared[place], draws)
         else:
             opened[called] = kind()
     return opened

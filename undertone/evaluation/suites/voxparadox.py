@@ -2,7 +2,7 @@
 
 Acc_GT is the share of replies that choose what the voice says, ALA the share that choose what the words claim, `unparsed` the share that
 choose no option: that is neither. How the authors put the options to a model and read its reply is not published; here they stand below the
-question, and a reply chooses by its letter (VoiceBench's rules) or by the words of one option alone.
+question, and a reply chooses by the letter or the words of one option alone; a letter that is not marked is read by VoiceBench's rules.
 """
 
 import json
@@ -23,7 +23,7 @@ from undertone.text import normalise
 
 NAME = "voxparadox"
 LETTERS = "ABCD"
-_LETTER = re.compile(r"\(([A-Da-d])\)|\b([B-D])\b(?!['’])|\b(A)(?=[.,:;)]|\s+(?:or|and)\b|\s*$)")
+_MARKED = re.compile(r"\(([A-Da-d])\)|\b([B-D])\b(?!['’])|\b(A)(?=[.,:;)]|\s+(?:or|and)\b|\s*$)")
 """An option by its letter: in brackets, or as a word of its own; A only where it is no article."""
 _NEEDED = ("id", "question", "choice_a", "choice_b", "answer_gt", "adversarial_labels", "task_name")
 _LISTED = "metadata.jsonl"
@@ -40,21 +40,19 @@ class VoxParadox(Suite):
         """Its rows, from a file, a folder or the hub."""
         sounds: dict[str, Sound] = {}
         items = []
-        listed = source.data / _LISTED if (source.data / _LISTED).is_file() else source.data
-        rows = json_rows(listed) if listed.suffix == ".jsonl" else rows_of(source.data, "default", source.split)
-        folder = listed.parent if listed.suffix == ".jsonl" else source.data
+        listed = source.data if source.data.suffix == ".jsonl" else source.data / _LISTED
+        rows = json_rows(listed) if listed.is_file() or listed == source.data else rows_of(source.data, "default", source.split)
         for row, where in rows:
             item = _item(row, where)
-            sounds[item.utterance.id] = sound_of(row.get(AUDIO, row.get("file_name")), folder, where)
+            sounds[item.utterance.id] = sound_of(row.get(AUDIO, row.get("file_name")), listed.parent, where)
             items.append(item)
         return Loaded(unique_items(items, source.data), lambda row: sounds[row.id])
 
     def prompt(self, item: Item, audio: Any, system: str) -> Prompt:
         """The question with its options below it."""
         options = [f"{letter}. {said}" for letter, said in item.facts["options"].items()]
-        return Prompt(
-            audio=audio, system=system, text="\n".join([item.facts["question"], *options, "Answer with the letter of the right option."])
-        )
+        asked = [item.facts["question"], *options, "Answer with the letter of the right option."]
+        return Prompt(audio=audio, system=system, text="\n".join(asked))
 
     def scores(self, answered: Sequence[Answered], how: Scoring) -> Iterator[Score]:
         """Of all items, then of each task."""
@@ -79,10 +77,10 @@ def chosen(reply: str, options: Mapping[str, str]) -> str | None:
     # "low-high" is no answer where the reply says "low-high-medium": of options within one another the longest that stands there counts.
     named = {letter: text for letter, option in options.items() if (text := f" {normalise(option)} ").strip() and text in said}
     longest = {letter for letter, text in named.items() if not any(text != other and text in other for other in named.values())}
-    letters = {found for match in _LETTER.finditer(reply) if (found := next(filter(None, match.groups())).upper()) in options}
-    plain = {letter} if not letters and (letter := choice(reply)) in options else set()
-    one = letters | longest | plain
-    return next(iter(one)) if len(one) == 1 else None
+    letters = {found for match in _MARKED.finditer(reply) if (found := next(filter(None, match.groups())).upper()) in options}
+    if not letters and (letter := choice(reply)) in options:
+        letters = {letter}
+    return next(iter(letters | longest)) if len(letters | longest) == 1 else None
 
 
 def _item(row: Mapping[str, Any], where: str) -> Item:
