@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from undertone.audio import write_flac
 from undertone.cli import main
-from undertone.models import choose_dtype, open_hollow, open_model
+from undertone.models import open_hollow, open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.generic import Generic
 from undertone.models.granite_speech import GraniteSpeech
@@ -333,17 +332,3 @@ def test_voxtral_opens_with_tekken_json_alone(tmp_path: Path) -> None:
     assert model.reply_ids("hi") == letters
     assert model.end_token_id == 2
     assert logits(model).isfinite().all()
-
-
-def test_the_format_that_is_chosen_is_the_faster_one() -> None:
-    chosen = getattr(torch, choose_dtype("", "cpu"))
-    (other,) = {torch.float32, torch.bfloat16} - {chosen}
-    took: dict[torch.dtype, list[float]] = {chosen: [], other: []}
-    sides = {kind: (torch.ones(600, 192, dtype=kind), torch.ones(192, 512, dtype=kind)) for kind in took}
-    for _ in range(20):  # in turn, so that what else runs slows both
-        for kind, (one, two) in sides.items():
-            began = time.perf_counter()
-            one @ two
-            took[kind].append(time.perf_counter() - began)
-    assert min(took[chosen]) < 1.8 * min(took[other]), "bfloat16 is chosen where it is half as fast again"
-    assert choose_dtype("float32", "cpu") == "float32"

@@ -1,9 +1,7 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
 import os
-import time
 from collections.abc import Mapping
-from functools import cache
 from hashlib import sha256
 from inspect import signature
 from json import JSONDecodeError
@@ -142,25 +140,9 @@ def has_bfloat16(device: str) -> bool:
 
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device == "cpu" and _bfloat16_gain() > 1.5
-
-
-@cache
-def _bfloat16_gain() -> float:
-    """How many times as fast as in float32 this CPU multiplies in bfloat16. Measured, for what it can do does not say what is fast: with
-    AVX512-BF16 and without AMX one core made 75-80 GF/s beside 110-139, another 213 beside 90."""
-    import torch
-
-    took = []
-    for kind in (torch.float32, torch.bfloat16):
-        one = torch.ones(512, 512, dtype=kind)
-        rounds = []
-        for _ in range(5):
-            began = time.perf_counter()
-            one @ one
-            rounds.append(time.perf_counter() - began)
-        took.append(min(rounds))
-    return took[0] / took[1]
+    # Without AMX, AVX512-BF16 is the slower of the two on one processor (75-80 GF/s beside 110-139, one core, 2048 x 512 x 192) and the
+    # faster on another (213 beside 90), where PE-FT then lost 2.6 points of content that float32 keeps (docs/log.md).
+    return device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def choose_device(asked: str) -> str:
