@@ -169,7 +169,6 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             whole = path.read_bytes()
             end = whole.rfind(b"\n") + 1
@@ -185,6 +184,7 @@ class Journal:
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on the disk when this returns."""
         lines = "".join(to_line(row) for row in rows).encode()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with naming(self.path), self.path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:

@@ -4,12 +4,14 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from test_corridor import CLIPS, killed_when, lines, undertone
 
 from undertone import settings
+from undertone.attributes import ATTRIBUTES
 from undertone.recipes.arms import filled, lay_out
 from undertone.recipes.ground import before_speaking, ground_of, read_layers, refuse_mixture, share_out
 from undertone.recipes.study import study
@@ -225,6 +227,43 @@ def test_voices_of_another_program_are_asked_too_and_a_seed_more_is_added(data: 
         study(asked.model_copy(update={"seeds": [0, 1]}))
     assert (out / "scores.jsonl").read_bytes() == before
     assert made_by.with_name("replies.jsonl").exists()
+
+
+ALSO = {"names": {"suite": "ser", "attribute": "gender"}, "rated": {"judge": "empathy", "metrics": ["empathy"], "endpoint": {"model": "j"}}}
+
+
+def test_further_questions_stand_beside_the_test(data: Path, tmp_path: Path) -> None:
+    """A benchmark fills cells of its own; the test's own scores and costs are not written twice, and the cascade, which no benchmark
+    takes, is left out of it."""
+    few = {"arms": ["vanilla", "cascade", "pe-ft"], "ask": {"bootstrap": 50, "limit": 4}, "bootstrap": 200}
+    again = {"metrics": ["exact"], "limit": 2}
+    study(chosen(tmp_path, data, also={"names": ALSO["names"], "again": again}, **few))
+    rows = list(read_rows(tmp_path / "scores.jsonl", Score))
+    named = {row.run: row for row in rows if (row.suite, row.metric) == (f"ser/{data.name}", "unparsed") and row.group == "all"}
+    assert {name: row.n + row.unscored for name, row in named.items()} == {"vanilla": 4, "pe-ft": 4}
+    assert {row.details["system"] for row in named.values()} == {ATTRIBUTES["gender"].question}
+    places = Counter((row.run, row.suite, row.metric, row.group) for row in rows)
+    assert set(places.values()) == {1}
+    assert (tmp_path / "seed-0" / "also-again" / "cascade" / "scores.jsonl").exists()
+
+
+def test_what_a_studys_judges_would_cost_is_known_before(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each arm's verdicts, once for every seed; an arm that is another's twin buys none."""
+    asks = {"judge": "openai", "endpoint": {"model": "j", "max_tokens_spent": 10}, "suites": ["pa"]}
+    few = {"arms": ["vanilla", "pe-ft", "head at the hand-over"], "layers": LAYERS | {"hand_over": "3"}}
+    wanted = chosen(tmp_path / "out", data, ask=asks, also=ALSO, estimate_cost=True, seeds=[0, 1, 2], **few)
+    assert study(wanted) is None
+    said = capsys.readouterr().out
+    paired = sum(row.split == "test" and row.suite == "pa" for row in read_folder(data).utterances)
+    assert f"openai: {2 * 3 * paired} verdicts to buy, 0 bought already, about " in said
+    felt = sum(row.split == "test" and row.suite == "pa" and "emotion" in row.attributes for row in read_folder(data).utterances)
+    assert f"empathy: {2 * 3 * felt} verdicts to buy" in said
+    assert "eval/vanilla: about " in said
+    assert "are more than its endpoint.max_tokens_spent" in said
+    assert "over 3 seeds; nothing was asked" in said
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"estimate_cost: .*name a folder that holds them with data"):
+        study(wanted.model_copy(update={"data": None}))
 
 
 def test_a_program_that_is_not_there_is_no_test_and_no_end(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

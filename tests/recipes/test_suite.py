@@ -16,7 +16,7 @@ from server import KEY, TOKENS, Server, answer
 from undertone.audio import write_flac
 from undertone.cli import main
 from undertone.records import Judgement, Reply, Score, Utterance, read_rows
-from undertone.speech.folder import write_folder
+from undertone.speech.folder import read_folder, write_folder
 
 Make = Callable[..., Utterance]
 PAIRS = 4
@@ -151,6 +151,23 @@ def test_the_cost_is_told_before_anything_is_asked_and_no_key_is_needed(
     assert not (tmp_path / "run" / "scores.jsonl").exists()
 
 
+def test_a_data_folders_verdicts_are_estimated_too(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are paired utterances, whose replies are taken for as long as they can be; no model is opened, no key is read."""
+    monkeypatch.delenv("TEST_KEY")
+    paired = [row for row in read_folder(data).utterances if row.split == "test" and row.contrast]
+    tokens = []
+    for longest in ("8", "64"):
+        flags = ["--endpoint.model", "j", "--max-new-tokens", longest, "--estimate-cost", "--model", "no-such-model"]
+        assert main(["evaluate", "--data", str(data), "--out", str(tmp_path / "run"), "--judge", "openai", *flags]) == 0
+        said = capsys.readouterr().out
+        assert f"openai: {len(paired)} verdicts to buy, 0 bought already, about " in said
+        tokens.append(int(said.split("about ")[1].split()[0]))
+    assert 0 < tokens[0] < tokens[1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_was_bought_costs_nothing_more(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Server() as server:
         assert main(words(data, tmp_path / "run", server)) == 0
@@ -275,7 +292,6 @@ def test_items_without_a_reply_are_unscored_and_asked_again(bench: Path, tmp_pat
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags, why in (
         (["--suite", "pa", "--cascade"], "a suite is asked as it is"),
-        (["--estimate-cost"], "name the suite"),
         (["--suite", "voicebnch"], "did you mean 'voicebench'?"),
         (["--suite", "ser", "--attribute", "mood"], "attribute: unknown 'mood'"),
     ):

@@ -1,6 +1,6 @@
 """The arms of a study with one seed: each one's settings, resolved and checked before anything is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,12 @@ from undertone import settings
 from undertone.lookup import suggest
 from undertone.recipes.ground import SHARE, Ground
 from undertone.settings.study import Arm, Grid
+
+ASK, ABROAD, ALSO = "eval", "other", "also-"
+"""Folders of evaluations: of the test, of the other synthesiser's voices, and what stands before the name of a further one."""
+
+AS_IT_IS = {"cascade", "against"}
+"""What an arm's questions may hold and a benchmark's may not."""
 
 
 class Laid(NamedTuple):
@@ -18,6 +24,10 @@ class Laid(NamedTuple):
     ask: tuple[settings.Evaluate, ...]
     hear: settings.Recognize | None
     twin: str = ""
+
+    def asked(self, kind: str) -> settings.Evaluate | None:
+        """The evaluation that lies in the folder `kind`."""
+        return next((one for one in self.ask if one.out.parent.name == kind), None)
 
 
 def lay_out(chosen: settings.Study, grid: Grid, ground: Ground) -> dict[str, Laid]:
@@ -50,16 +60,32 @@ def lay(chosen: settings.Study, grid: Grid, name: str, ground: Ground) -> Laid:
     train: settings.Finetune | settings.Align | None = settings.build(kind, table, f"arm {name!r}") if arm.trained else None  # type: ignore[assignment]
     source = arm.of or (name if arm.trained else "")
     model = answering(chosen, grid, ground.folder / "train" / slug(source) if source else None)
-    asked: list[settings.Evaluate] = []
-    for where, folder in ((ground.data, "eval"), (ground.other if arm.abroad else None, "other")):
-        if arm.asked and where is not None:
-            own = model | {"data": str(where), "out": str(ground.folder / folder / slug(name)), **common}
-            own |= {"suites": ["pa"]} if folder == "other" else {}
-            table = merged(chosen.ask, filled(arm.ask, ground.layers), own)
-            asked.append(settings.build(settings.Evaluate, table, f"arm {name!r}, ask"))
+    asked = [
+        settings.build(
+            settings.Evaluate, merged(chosen.ask, filled(arm.ask, ground.layers), model | common, table), f"arm {name!r}, {kind}"
+        )
+        for kind, table in questions(chosen, arm, name, ground)
+    ]
     own = model | {"data": str(ground.data), "out": str(ground.folder / "recognize" / slug(name)), **common}
     heard = merged(chosen.hear, arm.hear, own) if chosen.hear and arm.heard else None
     return Laid(name, train, tuple(asked), settings.build(settings.Recognize, heard, f"arm {name!r}, hear") if heard else None)
+
+
+def questions(chosen: settings.Study, arm: Arm, name: str, ground: Ground) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What an arm is asked: the kind of question, which is a folder, and the settings of evaluate that are its own."""
+    if not arm.asked:
+        return
+    yield ASK, placed(ground, ASK, name, {"data": str(ground.data)})
+    if arm.abroad and ground.other is not None:
+        yield ABROAD, placed(ground, ABROAD, name, {"data": str(ground.other), "suites": ["pa"]})
+    for kind, table in chosen.also.items():
+        if not ("suite" in table and arm.ask.keys() & AS_IT_IS):
+            yield kind, placed(ground, f"{ALSO}{slug(kind)}", name, {"data": str(ground.data), **table})
+
+
+def placed(ground: Ground, kind: str, name: str, table: dict[str, Any]) -> dict[str, Any]:
+    """The table with its run folder."""
+    return table | {"out": str(ground.folder / kind / slug(name))}
 
 
 def answering(chosen: settings.Study, grid: Grid, trained: Path | None) -> dict[str, Any]:

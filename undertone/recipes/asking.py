@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,15 +30,7 @@ class Asking(NamedTuple):
 def questions(chosen: settings.Evaluate, corridor: Corridor | Line) -> list[Utterance]:
     """What is asked: utterances of the split and the suites that can be heard, at most `limit` of each suite and category."""
     control = CONTROLS.get(chosen.control)
-    members = [row for row in corridor.data.utterances if row.split == chosen.split and row.suite in chosen.suites]
-    if control and control.every:
-        members = exchangeable(members, chosen.data)
-    cells: dict[str, list[Utterance]] = {}
-    for row in members:
-        cells.setdefault(suite_of(row), []).append(row)
-    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
-    if not rows:
-        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    rows = selected(chosen, corridor.data.utterances)
     if all(row.category == CONTENT for row in rows):
         require(rows, chosen.data, "reply")  # without a category only the right reply to the letter can be scored
     if chosen.words or (control and control.typed):
@@ -50,6 +42,21 @@ def questions(chosen: settings.Evaluate, corridor: Corridor | Line) -> list[Utte
     rows = [row for row in rows if row.id in heard]
     # Once more: a clip that cannot be heard leaves its partner alone.
     return exchangeable(rows, chosen.data) if control and control.every else rows
+
+
+def selected(chosen: settings.Evaluate, known: Iterable[Utterance]) -> list[Utterance]:
+    """The utterances among `known` that are to be asked; ValueError where there is none."""
+    control = CONTROLS.get(chosen.control)
+    members = [row for row in known if row.split == chosen.split and row.suite in chosen.suites]
+    if control and control.every:
+        members = exchangeable(members, chosen.data)
+    cells: dict[str, list[Utterance]] = {}
+    for row in members:
+        cells.setdefault(suite_of(row), []).append(row)
+    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
+    if not rows:
+        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
+    return rows
 
 
 def exchangeable(rows: Sequence[Utterance], where: Path) -> list[Utterance]:

@@ -15,6 +15,7 @@ from undertone.lookup import resolve
 from undertone.models.base import SpeechLM
 from undertone.models.endpoint import Served
 from undertone.models.frozen_llm import FrozenLLM
+from undertone.recipes import pricing
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.asking import Asking, comparable, prompting, questions
 from undertone.recipes.judging import conditions
@@ -27,9 +28,12 @@ from undertone.run import Journal, Run, write_rows
 
 def evaluate(chosen: settings.Evaluate) -> list[Score]:
     """Writes replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and one whose judge gave no
-    verdict on some asks for those again."""
+    verdict on some asks for those again. With `estimate_cost` nothing is asked: it prints what the judges would cost."""
     metrics = [metric(name, chosen) for name in chosen.metrics]
     chosen = as_trained(chosen).model_copy(update={"name": chosen.name or called(chosen)})
+    if chosen.estimate_cost:
+        pricing.say(chosen)
+        return []
     if chosen.suite:
         return evaluate_suite(chosen)
     run = begin(chosen, chosen.name)

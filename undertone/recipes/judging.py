@@ -1,17 +1,15 @@
-"""The judges of a suite: which are needed, where they sit, their verdicts, what these would cost; and what scores are measured under."""
+"""The judges of a suite: which are needed, where they sit, and their verdicts; and what scores are measured under."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
-from undertone.evaluation.judges import open_judge
 from undertone.evaluation.judges.base import Judge
-from undertone.evaluation.judges.chat import ChatJudge, Cost
 from undertone.evaluation.metrics import Asked
 from undertone.evaluation.suites.base import Answered, Item, Scoring, Suite
 from undertone.lookup import resolve
-from undertone.records import Judgement, Reply, Score, read_rows
+from undertone.records import Judgement, Score
 from undertone.run import Run
 
 
@@ -53,45 +51,21 @@ def warn(answered: Sequence[Answered], folder: Path) -> None:
         )  # fmt: skip
 
 
-def scoring(chosen: settings.Evaluate, run: Run, judges: Mapping[str, Judge]) -> Scoring:
-    """How scores are made; each carries model, system prompt and the judges' names, which hold a hash of their rubrics."""
-    details = {"model": chosen.model, "system": chosen.system, "words": chosen.words, "draws": chosen.draws}
+def scoring(chosen: settings.Evaluate, run: Run, judges: Mapping[str, Judge], suite: Suite, items: Sequence[Item]) -> Scoring:
+    """How scores are made; each carries model, system prompt (a suite may ask a question of its own there) and the judges' names, which
+    hold a hash of their rubrics."""
+    asked = {item.suite: suite.prompt(item, None, chosen.system).system for item in items}
+    usual = next(iter(asked.values())) if len(set(asked.values())) == 1 else chosen.system
+    details = {"model": chosen.model, "words": chosen.words, "draws": chosen.draws}
     details |= {f"judge_{name}": judge.name for name, judge in judges.items()}
 
     def score(suite: str, metric: str, group: str, value: float | None, n: int, **more: object) -> Score:
         own = more.pop("details", None)
-        return run.score(suite, metric, group, value, n, details=details | (own if isinstance(own, dict) else {}), **more)
+        told = details | {"system": asked.get(suite, usual)} | (own if isinstance(own, dict) else {})
+        return run.score(suite, metric, group, value, n, details=told, **more)
 
     second = resolve({}, chosen.pedant, "pedant") if chosen.pedant else None
     return Scoring(score, chosen.bootstrap, chosen.seed, second)
-
-
-def estimate(chosen: settings.Evaluate, suite: Suite, items: Sequence[Item]) -> dict[str, Cost]:
-    """Judge → what its verdicts would cost. Replies that are not there yet count as long as a reply can be."""
-    path = chosen.out / "replies.jsonl"
-    known = {reply.utterance_id: reply for reply in read_rows(path, Reply)} if path.exists() else {}
-    longest = "word " * chosen.max_new_tokens
-    found = {}
-    for name in suite.judges:
-        rows = [item for item in items if suite.judged_by(item) == name]
-        kind, endpoint = called(name, chosen)
-        judge = open_judge(kind, endpoint, chosen.out, chosen.draws, unasked=True)
-        if rows and isinstance(judge, ChatJudge):
-            said = [
-                known.get(row.utterance.id, Reply(utterance_id=row.utterance.id, run="", text=row.facts.get("said", longest)))
-                for row in rows
-            ]
-            found[f"{kind} ({name})" if name in ("chosen", "second") else kind] = judge.cost([row.utterance for row in rows], said)
-    return found
-
-
-def say(costs: Mapping[str, Cost], chosen: settings.Evaluate) -> None:
-    """Print the estimate, and whether the spend limit allows it."""
-    for name, cost in costs.items():
-        print(f"{name}: {cost.requests} verdicts to buy, {cost.kept} bought already, about {cost.tokens} tokens")
-    whole, limit = sum(cost.tokens for cost in costs.values()), chosen.endpoint.max_tokens_spent
-    enough = "within" if whole <= limit else "more than"
-    print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
 
 
 def conditions(chosen: settings.Evaluate, asked: Sequence[Asked]) -> dict[str, str | float]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.models import device_name
+from undertone.recipes import pricing
 from undertone.recipes.align import align
-from undertone.recipes.arms import Laid, lay_out
+from undertone.recipes.arms import ABROAD, ALSO, Laid, lay_out
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.finetune import finetune
 from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_mixture, share_out
@@ -20,11 +21,16 @@ from undertone.recipes.weighing import weighed
 from undertone.records import Score, read_rows
 from undertone.reporting.study import OTHER, page
 from undertone.run import open_run, provenance, write_atomic, write_rows
+from undertone.settings.study import Grid
 
 
-def study(chosen: settings.Study) -> Path:
-    """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md."""
+def study(chosen: settings.Study) -> Path | None:
+    """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md. With `estimate_cost` it only prints
+    what the judges would cost."""
     grid = settings.read_grid(chosen.grid)
+    if chosen.estimate_cost:
+        estimate(chosen, grid)
+        return None
     run = open_run(chosen.out, "study", chosen.model_dump(mode="json"), chosen.seeds[0], device_name(""))
     refuse_mixture(run.folder, provenance())
     lay_out(chosen, grid, before_speaking(run.folder, chosen))  # a setting that nobody knows is known before hours of work
@@ -52,12 +58,27 @@ def study(chosen: settings.Study) -> Path:
     return report(settings.Report(runs=[run.folder], out=run.folder / "report.html", title=f"Study {chosen.grid}"))
 
 
+def estimate(chosen: settings.Study, grid: Grid) -> None:
+    """Print what the judges of all arms and seeds would cost."""
+    if not chosen.data:
+        raise ValueError("estimate_cost: the texts of the test are not written yet; name a folder that holds them with data")
+    laid = lay_out(chosen, grid, before_speaking(chosen.out / f"seed-{chosen.seeds[0]}", chosen))
+    asked = (ask for one in laid.values() if not one.twin for ask in one.ask if ask.out.parent.name != ABROAD)
+    pricing.say_all(asked, len(chosen.seeds))
+
+
 def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:
     """The rows of an arm, or of its twin under its own name."""
     source = arms[one.twin] if one.twin else one
     folders = [part.out for part in (source.train, *source.ask, source.hear) if part]
+    known: set[tuple[str, str, str]] = set()
     for folder in folders:
+        kind = folder.parent.name
         for row in read_rows(folder / "scores.jsonl", Score):
-            other = folder.parent.name == "other"
-            if not (other and row.suite == "cost"):  # an arm's cost is that of its own test
-                yield row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if other else row.suite})
+            found = row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if kind == ABROAD else row.suite})
+            # An arm's cost is that of its own test; and what that has scored, no further evaluation scores again.
+            place = found.suite, found.metric, found.group
+            further = kind == ABROAD or kind.startswith(ALSO)
+            if not (further and (row.suite == "cost" or place in known)):
+                known.add(place)
+                yield found

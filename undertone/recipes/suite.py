@@ -1,18 +1,18 @@
 """`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.controls import CONTROLS, of_control
 from undertone.evaluation.judges import open_judges
 from undertone.evaluation.suites import SUITES
-from undertone.evaluation.suites.base import Answered, Item, Source, Suite
+from undertone.evaluation.suites.base import Answered, Item, Loaded, Source, Suite
 from undertone.lookup import resolve
 from undertone.recipes.answering import answers
 from undertone.recipes.asking import exchangeable
-from undertone.recipes.judging import called, estimate, judged, needed, say, scoring, warn
+from undertone.recipes.judging import called, judged, needed, scoring, warn
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import sample
 from undertone.records import Rejected, Reply, Score
@@ -21,15 +21,9 @@ from undertone.run import Journal, write_atomic, write_rows
 
 def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     """Writes items.jsonl, replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and no verdict is
-    bought twice. With `estimate_cost` nothing is asked: it prints what the judges would cost."""
+    bought twice."""
     suite: Suite = resolve(SUITES, chosen.suite, "suite")()
-    loaded = suite.load(source(chosen))
-    items = few(loaded.items, chosen)
-    if chosen.control:
-        items = controlled(items, chosen)
-    if chosen.estimate_cost:
-        say(estimate(chosen, suite, items), chosen)
-        return []
+    loaded, items = chosen_items(chosen, suite.load)
     run = begin(chosen, chosen.name)
     journal = Journal(run.folder / "replies.jsonl")
     bind(run.folder / "items.jsonl", items)
@@ -48,11 +42,19 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
     known = replies.keys() | unheard(run.folder)
     silent = [item for item in items if item.utterance.id not in known]
-    scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges))]
+    scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges, suite, items))]
     scores = list(of_control(scores, chosen.control)) if chosen.control else scores
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)
     return scores
+
+
+def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded]) -> tuple[Loaded, list[Item]]:
+    """What a suite holds, and which items of it are asked."""
+    where = Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
+    loaded = load(where)
+    items = few(loaded.items, chosen)
+    return loaded, controlled(items, chosen) if chosen.control else items
 
 
 def unheard(folder: Path) -> set[str]:
@@ -80,11 +82,6 @@ def controlled(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
         raise ValueError(f"control: no item of the suite {chosen.suite} has {missing}; ask it under another control")
     kept = {row.id for row in (exchangeable(able, chosen.data) if control.every else able)}
     return [item for item in asked if item.utterance.id in kept]
-
-
-def source(chosen: settings.Evaluate) -> Source:
-    """Where the suite reads, and what some suites want to know."""
-    return Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
 
 
 def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:

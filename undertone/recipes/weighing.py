@@ -8,7 +8,7 @@ from typing import NamedTuple
 from undertone import settings
 from undertone.evaluation.comparison import Cell, Difference, Value, difference, holm, p_value, verdict
 from undertone.evaluation.metrics import OF_A_VERDICT, Asked, exactly_right, preferred, suite_of
-from undertone.recipes.arms import Laid
+from undertone.recipes.arms import ABROAD, ASK, Laid
 from undertone.recipes.recognize import answers
 from undertone.records import CLAIMS, CONTENT, Judgement, Reply, Score, Utterance, read_rows
 from undertone.reporting.study import NOT_WEIGHED, OTHER
@@ -58,14 +58,13 @@ def side(laid: Seeds, name: str, text: str) -> Side | None:
     cell = Cell.read(text)
     for data, arms in laid:
         one = arms.get(arms[name].twin or name) if name in arms else None
-        parts = one.ask if one else ()
+        abroad = cell.suite.startswith(OTHER)
+        asked = one.asked(ABROAD if abroad else ASK) if one else None
         if cell.metric == "wa" and one and one.hear:
             own, missing = recognised(one.hear, read_folder(data).utterances), 0
-        elif cell.suite.startswith(OTHER) and len(parts) > 1:
+        elif asked and cell.metric != "wa":
             plain = cell._replace(suite=cell.suite.removeprefix(OTHER))
-            own, missing = tallied(parts[1], read_folder(parts[1].data).utterances, plain)
-        elif parts and cell.metric != "wa" and not cell.suite.startswith(OTHER):
-            own, missing = tallied(parts[0], read_folder(data).utterances, cell)
+            own, missing = tallied(asked, read_folder(asked.data).utterances, plain)
         else:
             return None
         trainings.append(own)

@@ -99,6 +99,10 @@ def known(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
+OTHERS = (dict[str, Any], dict[str, dict[str, Any]])
+"""What tables of other commands' settings are."""
+
+
 def flags(default: Any, prefix: str = "") -> list[str]:
     """Dotted names that are flags beside `default`: of nested settings, and of tables that hold something, what they hold; tables of
     other commands' settings are flags only where a file has filled them."""
@@ -107,7 +111,7 @@ def flags(default: Any, prefix: str = "") -> list[str]:
         inside = isinstance(value, BaseModel) or (isinstance(value, dict) and value)
         if inside:
             names += flags(value, f"{prefix}{name}.")
-        elif not (isinstance(default, BaseModel) and type(default).model_fields[name].annotation == dict[str, Any]):
+        elif not (isinstance(default, BaseModel) and type(default).model_fields[name].annotation in OTHERS):
             names.append(prefix + name)
     return names
 

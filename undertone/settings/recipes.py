@@ -328,8 +328,6 @@ class Evaluate(Model):
             raise ValueError("a suite is asked as it is; leave cascade and against out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
-        if self.estimate_cost and not self.suite:
-            raise ValueError("estimate_cost: name the suite whose verdicts are counted with suite")
         if self.model.startswith(SERVED) and (self.adapter or self.cascade or self.per_speaker):
             raise ValueError(f"{self.model} is asked as it is served; leave adapter, cascade and per_speaker out (undertone export merges)")
         if self.model == SERVED:

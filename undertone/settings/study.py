@@ -102,7 +102,8 @@ def read_grid(name: str) -> Grid:
 class Study(Settings):
     """Run a grid of ways to train over several seeds, fill the papers' tables, and say which of their claims hold.
 
-    What the commands that it runs are told stands in tables of the settings file: synthesize, other_voices, analyze, train, ask, hear.
+    What the commands that it runs are told stands in tables of the settings file: synthesize, other_voices, analyze, train, ask, also and
+    hear.
     """
 
     out: Path = Path("runs/study")
@@ -127,7 +128,11 @@ class Study(Settings):
     """settings that all arms' trainings share, of finetune or align"""
     ask: dict[str, Any] = Field({})
     """settings of undertone evaluate that all arms share"""
+    also: dict[str, dict[str, Any]] = Field({})
+    """further evaluations of every arm that replies: name → settings, such as voicebench = { suite = "voicebench", data = "…" }"""
     hear: dict[str, Any] = Field({})
     """settings of undertone recognize that all arms share; empty: nobody is asked what they hear"""
+    estimate_cost: bool = False
+    """train and ask nothing; print how many verdicts the judges of all arms and seeds would give, and about how many tokens that takes"""
     bootstrap: int = Field(2000, ge=200)
     """resamples of every comparison"""

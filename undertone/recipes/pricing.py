@@ -1,0 +1,75 @@
+"""What the judges of an evaluation, or of all evaluations of a study, would cost: nothing is asked, and no model is opened."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from undertone import settings
+from undertone.evaluation.judges import open_judge
+from undertone.evaluation.judges.chat import ChatJudge, Cost
+from undertone.evaluation.suites import SUITES
+from undertone.evaluation.suites.base import Suite
+from undertone.lookup import resolve
+from undertone.recipes.asking import selected
+from undertone.recipes.judging import called
+from undertone.recipes.suite import chosen_items
+from undertone.records import CONTENT, Reply, Utterance, read_rows
+from undertone.speech import corpora
+
+
+def price(chosen: settings.Evaluate) -> dict[str, Cost]:
+    """Judge → what its verdicts would cost. Replies that are not there yet count as long as a reply can be."""
+    if not chosen.suite:
+        words = (chosen.columns, chosen.values)
+        data = corpora.read_data(chosen.data, *words, disjoint=chosen.disjoint, corpus=chosen.corpus, fold=chosen.fold).data
+        paired = [row for row in selected(chosen, data.utterances) if row.category != CONTENT]
+        return asked_for(chosen, {"chosen": paired}, {})
+    suite: Suite = resolve(SUITES, chosen.suite, "suite")()
+    if not suite.judges:
+        return {}
+    items = chosen_items(chosen, suite.load)[1]
+    rows = {name: [item.utterance for item in items if suite.judged_by(item) == name] for name in suite.judges}
+    return asked_for(chosen, rows, {item.utterance.id: item.facts["said"] for item in items if "said" in item.facts})
+
+
+def asked_for(chosen: settings.Evaluate, rows: Mapping[str, Sequence[Utterance]], said: Mapping[str, str]) -> dict[str, Cost]:
+    """What the verdicts on `rows`, judge by judge, would cost; `said` are replies that a suite itself gives."""
+    path = chosen.out / "replies.jsonl"
+    known = {reply.utterance_id: reply for reply in read_rows(path, Reply)} if path.exists() else {}
+    longest = "word " * chosen.max_new_tokens
+    found = {}
+    for name, own in rows.items():
+        kind, endpoint = called(name, chosen)
+        judge = open_judge(kind, endpoint, chosen.out, chosen.draws, unasked=True)
+        if own and isinstance(judge, ChatJudge):
+            # No two alike: what differs only in the voice is judged twice once there are replies.
+            guesses = {row.id: said.get(row.id, f"{longest}{number}") for number, row in enumerate(own)}
+            replies = [known.get(row.id, Reply(utterance_id=row.id, run="", text=guesses[row.id])) for row in own]
+            title = f"{kind} ({name})" if chosen.suite and name in ("chosen", "second") else kind
+            found[title] = judge.cost(own, replies)
+    return found
+
+
+def say(chosen: settings.Evaluate) -> None:
+    """Print the estimate, and whether the spend limit allows it."""
+    costs = price(chosen)
+    _lines(costs)
+    whole, limit = sum(cost.tokens for cost in costs.values()), chosen.endpoint.max_tokens_spent
+    enough = "within" if whole <= limit else "more than"
+    print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
+
+
+def say_all(evaluations: Iterable[settings.Evaluate], seeds: int) -> None:
+    """Print what the evaluations of a study would cost together, each with so many seeds, and which of them its spend limit would stop."""
+    whole: dict[str, Cost] = {}
+    for one in evaluations:
+        costs = price(one)
+        for name, cost in costs.items():
+            whole[name] = Cost(*(before + seeds * more for before, more in zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
+        if (tokens := sum(cost.tokens for cost in costs.values())) > one.endpoint.max_tokens_spent:
+            print(f"{one.out.parent.name}/{one.out.name}: about {tokens} tokens are more than its endpoint.max_tokens_spent")
+    _lines(whole)
+    print(f"about {sum(cost.tokens for cost in whole.values())} tokens in all, over {seeds} seeds; nothing was asked")
+
+
+def _lines(costs: Mapping[str, Cost]) -> None:
+    for name, cost in costs.items():
+        print(f"{name}: {cost.requests} verdicts to buy, {cost.kept} bought already, about {cost.tokens} tokens")
