@@ -56,6 +56,10 @@ def test_another_model_is_another_answer(tmp_path: Path) -> None:
         other = Endpoint("other", server.url, "TEST_KEY")
         Answers(other, tmp_path / "a.jsonl").to(QUESTIONS[:1])
         assert [row.body["model"] for row in server.served] == ["m", "other"]
+        assert other.spent == TOKENS
+    with Server() as elsewhere:
+        Answers(third := endpoint(elsewhere), tmp_path / "a.jsonl").to(QUESTIONS[:1])
+        assert third.spent == TOKENS, "each server counts its own"
 
 
 def test_an_answer_of_another_form_is_asked_again_and_shown_what_was_wrong(tmp_path: Path) -> None:

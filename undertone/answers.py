@@ -41,6 +41,11 @@ def key_of(asked: Asked, endpoint: Endpoint | Unasked) -> str:
     return sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def whom(endpoint: Endpoint | Unasked) -> str:
+    """The model and its server, as a journal that several share tells them apart; hashed, for an address may hold a password."""
+    return sha256(f"{endpoint.model} at {endpoint.address}".encode()).hexdigest()[:12]
+
+
 class Open(NamedTuple):
     """What is answered as the model likes, in `max_tokens` at most, by greedy decoding."""
 
@@ -95,9 +100,10 @@ class Answer(NamedTuple, Generic[M]):
 
 
 class Bought(Row):
-    """An answer that was paid for, under the key of its question."""
+    """An answer that was paid for, under the key of its question; what names no model or server (`of`) counts as spent by all."""
 
     key: str
+    of: str = ""
     raw: str
     reason: str
     tokens: int
@@ -118,7 +124,7 @@ def ask(endpoint: Endpoint, question: Asked, tries: int = 3) -> Bought:
             break
         again = f"This does not fit the schema ({reason}). Answer again, with JSON that fits and nothing else."
         messages = [*question.messages, {"role": "assistant", "content": raw}, {"role": "user", "content": again}]
-    return Bought(key=key_of(question, endpoint), raw=raw, reason=reason, tokens=tokens)
+    return Bought(key=key_of(question, endpoint), of=whom(endpoint), raw=raw, reason=reason, tokens=tokens)
 
 
 class Answers:
@@ -130,7 +136,7 @@ class Answers:
         self._gates: dict[str, threading.Lock] = {}
         kept = self._journal.rows(Bought)
         self._kept = {row.key: row for row in kept}
-        endpoint.count(sum(row.tokens for row in kept))
+        endpoint.count(sum(row.tokens for row in kept if row.of in ("", whom(endpoint))))
 
     @property
     def _open(self) -> Endpoint:

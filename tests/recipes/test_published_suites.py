@@ -62,6 +62,13 @@ def child_safety(folder: Path) -> Path:
     return table(folder / "safe.csv", {"Index": "1", "category": "Fire", "query": "how do i light a match"})
 
 
+def voicebench(folder: Path) -> Path:
+    sounds(folder, "1.wav")
+    row = {"prompt": "Which one floats? A. lead B. gold C. wood", "reference": "C", "audio": "1.wav", "id": 0}
+    (folder / "openbookqa.jsonl").write_text(json.dumps(row) + "\n")
+    return folder
+
+
 def emodb(folder: Path) -> Path:
     sounds(folder / "wav", *(f"{speaker}a01{letter}a.wav" for speaker in ("12", "14") for letter in "WF"))
     return folder
@@ -72,6 +79,7 @@ MADE: dict[str, tuple[Callable[[Path], Path], list[str], set[tuple[str, str]]]] 
     "styletalk": (styletalk, [], {("styletalk", "empathy"), ("styletalk", "own_closer")}),
     "conflict": (conflict, [], {("conflict/age", "acc_gt"), ("conflict/age", "ala"), ("conflict/age", "consistent")}),
     "voxparadox": (voxparadox, [], {("voxparadox", "acc_gt"), ("voxparadox", "ala"), ("voxparadox", "unparsed")}),
+    "voicebench": (voicebench, ["--subsets", "openbookqa"], {("voicebench/openbookqa", "fail")}),
     "child_safety": (child_safety, [], {("child-safety", "pa_rate")}),
     "ser": (emodb, ["--corpus", "emodb"], {("ser/emodb", "ua"), ("ser/emodb", "wa"), ("ser/emodb", "f1")}),
     "leakage": (emodb, ["--corpus", "emodb"], {("leakage/emodb", "leakage")}),
@@ -155,20 +163,28 @@ def test_a_suite_is_asked_under_a_control(control: str, wanted: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("suite", "make", "control", "why"),
+    ("suite", "make", "flags", "why"),
     [
-        ("conflict", "conflict", "swapped-audio", "has no two voices that could change places"),
-        ("judge-check", "paired", "swapped-audio", "asks no model"),
-        ("voxparadox", "voxparadox", "oracle-label", "no item of the suite voxparadox has attributes that could be told"),
-        ("voxparadox", "voxparadox", "text-only", "no item of the suite voxparadox has words that could be typed"),
+        ("conflict", conflict, ["--control", "swapped-audio"], "has no two voices that could change places"),
+        ("judge-check", paired, ["--control", "swapped-audio"], "asks no model"),
+        ("voxparadox", voxparadox, ["--control", "oracle-label"], "no item of the suite voxparadox has attributes that could be told"),
+        ("voxparadox", voxparadox, ["--control", "text-only"], "no item of the suite voxparadox has words that could be typed"),
+        ("voxparadox", voxparadox, ["--words", "plain"], "words: no item of the suite voxparadox has words that could be typed"),
+        ("child_safety", child_safety, ["--words", "shouted"], "invalid choice 'shouted'"),
+        (
+            "voicebench",
+            voicebench,
+            ["--words", "tagged", "--subsets", "openbookqa"],
+            "has attributes that could be told; ask it by its sound",
+        ),
     ],
 )
-def test_a_control_that_a_suite_cannot_be_asked_under_is_refused(
-    suite: str, make: str, control: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_a_suite_cannot_be_asked_under_is_refused(
+    suite: str, make: Callable[[Path], Path], flags: list[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").mkdir()
-    data = {"conflict": conflict, "paired": paired, "voxparadox": voxparadox}[make](tmp_path / "data")
-    assert main(["evaluate", "--suite", suite, "--data", str(data), "--out", str(tmp_path / "run"), "--control", control]) == 2
+    data = make(tmp_path / "data")
+    assert main(["evaluate", "--suite", suite, "--data", str(data), "--out", str(tmp_path / "run"), *flags]) == 2
     assert why in capsys.readouterr().err
 
 
@@ -184,6 +200,24 @@ WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
         lambda path: _spoil(path / "metadata.jsonl", '"answer_gt": "A"', '"answer_gt": "E"'),
         "answer_gt 'E'",
     ),
+    "a question has no category": ("child_safety", lambda path: _less(path, "category"), "category"),
+    "a question stands twice": ("child_safety", lambda path: _again(path), "duplicate Index '1'"),
+    "questions in latin-1": ("child_safety", lambda path: path.write_bytes("Index,category,query\n1,é,x\n".encode("latin-1")), "UTF-8"),
+    "no clip of the corpus": ("ser", lambda path: [one.unlink() for one in path.rglob("*.wav")] and None, "wav"),
+    "a clip of unknown code": ("ser", lambda path: sounds(path / "wav", "13a01Xa.wav"), "13a01Xa.wav"),
+    "nothing to leak": ("leakage", lambda path: [one.unlink() for one in path.rglob("*.wav")] and None, "wav"),
+    "a prompt is missing": (
+        "voicebench",
+        lambda path: _spoil(path / "openbookqa.jsonl", '"prompt"', '"promt"'),
+        "openbookqa.jsonl:1: no prompt",
+    ),
+    "a prompt stands twice": ("voicebench", lambda path: _twice(path / "openbookqa.jsonl"), "duplicate id 'openbookqa/0'"),
+    "prompts in latin-1": (
+        "voicebench",
+        lambda path: (path / "openbookqa.jsonl").write_bytes('{"prompt": "é"}'.encode("latin-1")),
+        "UTF-8",
+    ),
+    "no option of that letter": ("voicebench", lambda path: _spoil(path / "openbookqa.jsonl", '"C"', '"F"'), "reference 'F' is none of A"),
     "neither file": ("sd_eval", lambda path: [one.unlink() for one in path.glob("*.json")] and None, "sdeval_test-age.json"),
     "no pairs": ("judge-check", lambda path: None, "metadata.jsonl"),
 }
@@ -198,6 +232,10 @@ def _spoil(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
+def _twice(path: Path) -> None:
+    path.write_text(path.read_text() * 2)
+
+
 def _again(path: Path) -> None:
     rows = list(csv.DictReader(path.read_text().splitlines()))
     table(path, *rows, rows[0])
@@ -210,10 +248,11 @@ def test_a_suites_file_that_is_wrong_is_one_line_and_leaves_nothing(
     monkeypatch.setenv("TEST_KEY", KEY)
     suite, spoil, wanted = WRONG[name]
     (tmp_path / "data").mkdir()
-    data = MADE[suite][0](tmp_path / "data") if suite in MADE else tmp_path / "data"
+    make, more, _ = MADE.get(suite, (lambda folder: folder, [], set()))
+    data = make(tmp_path / "data")
     spoil(data)
     with Server(write=said) as server:
-        assert main(words(suite, data, tmp_path / "run", server)) == 2
+        assert main(words(suite, data, tmp_path / "run", server, *more)) == 2
         assert not server.served
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("undertone:")]
     assert len(lines) == 1

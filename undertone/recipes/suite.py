@@ -1,6 +1,7 @@
 """`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded]) ->
     where = Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
     loaded = load(where)
     items = few(loaded.items, chosen)
-    return loaded, controlled(items, chosen) if chosen.control else items
+    return loaded, controlled(items, chosen) if chosen.control or chosen.words else items
 
 
 def unheard(folder: Path) -> set[str]:
@@ -69,19 +70,22 @@ def counting(row: Score, silent: Sequence[Item]) -> Score:
 
 
 def controlled(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
-    """The items that can be asked under a control; ValueError where there is none."""
-    control = CONTROLS[chosen.control]
+    """The items that can be asked under the control, or whose words can be typed; ValueError where there is none."""
+    control = CONTROLS.get(chosen.control)
     asked = [item for item in items if "said" not in item.facts]
-    if not asked:
+    if control and not asked:
         raise ValueError(f"control: the suite {chosen.suite} asks no model, so there is nothing to control; leave control out")
-    able = [
-        item.utterance for item in asked if (item.utterance.text or not control.typed) and (item.utterance.attributes or not control.told)
-    ]
-    if not able:
-        missing = "words that could be typed" if control.typed else "attributes that could be told"
-        raise ValueError(f"control: no item of the suite {chosen.suite} has {missing}; ask it under another control")
-    kept = {row.id for row in (exchangeable(able, chosen.data) if control.every else able)}
-    return [item for item in asked if item.utterance.id in kept]
+    typed, told = bool(chosen.words or (control and control.typed)), chosen.words == "tagged" or bool(control and control.told)
+    able = [item.utterance for item in asked if (item.utterance.text or not typed) and (item.utterance.attributes or not told)]
+    mute = typed and not all(item.utterance.text for item in asked)
+    missing = "words that could be typed" if mute else "attributes that could be told"
+    if asked and not able:
+        where, other = ("control", "under another control") if control else ("words", "by its sound")
+        raise ValueError(f"{where}: no item of the suite {chosen.suite} has {missing}; ask it {other}")
+    if len(able) < len(asked):
+        logging.getLogger(__name__).warning("%d of %d items have no %s and are left out", len(asked) - len(able), len(asked), missing)
+    kept = {row.id for row in (exchangeable(able, chosen.data) if control and control.every else able)}
+    return [item for item in items if item.utterance.id in kept or ("said" in item.facts and not control)]
 
 
 def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:

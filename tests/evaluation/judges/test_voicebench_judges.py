@@ -69,7 +69,7 @@ def test_what_is_no_rating_is_unscored(said: Any, tmp_path: Path) -> None:
     assert judgement.reason.startswith("verdict: ")
 
 
-def test_three_ratings_are_their_mean_and_one_that_is_none_is_left_out(tmp_path: Path) -> None:
+def test_three_ratings_are_their_mean_and_one_that_is_none_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Server(write=by_draw(5, 3, 3)) as server:
         (judgement,) = verdicts(judge(RatingJudge, server, tmp_path / "a", 3), [CASE])
         assert {row.body["temperature"] for row in server.served} == {0.5}
@@ -79,6 +79,8 @@ def test_three_ratings_are_their_mean_and_one_that_is_none_is_left_out(tmp_path:
     with Server(write=by_draw(5, "none", 4)) as server:
         (judgement,) = verdicts(judge(RatingJudge, server, tmp_path / "b", 3), [CASE])
     assert judgement.value == 4.5
+    assert judgement.reason == "draw 0 (2 of 3 draws)"
+    assert "1 of 3 draws gave no verdict (verdict: " in caplog.text
 
 
 def test_the_majority_of_three_counts_and_a_tie_of_what_is_left_is_unscored(tmp_path: Path) -> None:

@@ -236,6 +236,8 @@ def test_a_dataset_card_says_where_its_parts_lie(tmp_path: Path) -> None:
     assert [row["prompt"] for row, _ in rows_of(tmp_path, "sd-qa", "usa")] == ["first", "second"]
     assert [row["prompt"] for row, _ in rows_of(tmp_path, "sd-qa", "gbr")] == ["first"]
     assert len(list(rows_of(tmp_path, "sd-qa"))) == 3
+    with pytest.raises(ValueError, match=r"sd-qa has no split 'uas' \(did you mean 'usa'\?\); it has usa, gbr"):
+        list(rows_of(tmp_path, "sd-qa", "uas"))
     with pytest.raises(FileNotFoundError, match="datasets finds no mmsu there"):
         list(rows_of(tmp_path, "mmsu"))
 

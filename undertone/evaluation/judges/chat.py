@@ -1,6 +1,7 @@
 """What judges that ask a chat model share: a rubric file in, strict JSON out, every verdict kept on disk and never asked twice."""
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -79,7 +80,12 @@ class ChatJudge(ABC):
         rows = cases(utterances, replies)
         unfit = [self.unfit(case.utterance) for case in rows]
         fit = [case for case, reason in zip(rows, unfit, strict=True) if not reason]
-        answers = iter(self._answers.to([one for case in fit for one in self._questions(case)], lenient=True))
+        asked = [one for case in fit for one in self._questions(case)]
+        given = self._answers.to(asked, lenient=True)
+        if self.draws > 1 and (missing := [answer.reason for answer in given if answer.value is None]):
+            said = "%d of %d draws gave no verdict (%s); of each reply the others count"
+            logging.getLogger(__name__).warning(said, len(missing), len(given), missing[0])
+        answers = iter(given)
         return [
             case.judged(self.name, None, reason) if reason else self._judgement(case, [next(answers) for _ in range(self.draws)])
             for case, reason in zip(rows, unfit, strict=True)
@@ -105,7 +111,8 @@ class ChatJudge(ABC):
         if not given:
             return case.judged(self.name, None, answers[0].reason, raw)
         value = settled([one.verdict for one in given], self.settles)
-        reason = given[0].why if value is not None else f"no majority among {', '.join(str(one.verdict) for one in given)}"
+        few = f" ({len(given)} of {self.draws} draws)" if len(given) < self.draws else ""
+        reason = given[0].why + few if value is not None else f"no majority among {', '.join(str(one.verdict) for one in given)}"
         return case.judged(self.name, value, reason, raw)
 
 

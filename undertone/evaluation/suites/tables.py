@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from undertone.evaluation.suites.base import Sound
+from undertone.lookup import suggest
 from undertone.records import BrokenRow
 from undertone.speech.corpora.clips import json_rows
 
@@ -17,12 +18,15 @@ def rows_of(place: Path, name: str, split: str = "") -> Iterator[tuple[Mapping[s
     """The rows of the part called `name` (and of one `split`, or of all), and where each stands.
 
     A folder holds NAME.jsonl with the paths of its sounds, or what `datasets` reads: NAME/*.parquet, or a copy of a dataset of the hub;
-    what is no folder is a name on the hub. FileNotFoundError and OSError name what is not there.
+    what is no folder is a name on the hub. FileNotFoundError and OSError name what is not there, a ValueError a split that is none of its.
     """
     if (listed := place / f"{name}.jsonl").is_file():
         yield from json_rows(listed)
         return
-    for part, table in _tables(place, name).items():
+    tables = _tables(place, name)
+    if split and split not in tables:
+        raise ValueError(f"{place}: {name} has no split {split!r}{suggest(split, tables)}; it has {', '.join(tables)}")
+    for part, table in tables.items():
         if split in ("", part):
             yield from ((row, f"{place}:{name}/{part}[{i}]") for i, row in enumerate(_undecoded(table)))
 
