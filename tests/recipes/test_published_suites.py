@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import soundfile
+import two_voices
 from conftest import RATE, table, tone
 from server import KEY, Server
 
@@ -258,6 +259,21 @@ def test_a_suites_file_that_is_wrong_is_one_line_and_leaves_nothing(
     assert len(lines) == 1
     assert wanted in lines[0]
     assert not list((tmp_path / "run").glob("*.jsonl"))
+
+
+def test_another_synthesiser_speaks_the_items_that_it_renders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Conflicts of gender by a program that has a man's and a woman's voice and no other; a program with one voice has none to offer."""
+    asked = ["evaluate", "--suite", "conflict", "--limit", "6", "--bootstrap", "40", "--max-new-tokens", "2", "--model", "undertone-tiny"]
+    asked += ["--speaking.synthesiser", "command", "--speaking.command", two_voices.command(tmp_path)]
+    monkeypatch.setattr("undertone.evaluation.suites.conflict.FRAMES", ("{claim}",))
+    assert main([*asked, "--out", str(tmp_path / "run")]) == 0
+    rows = list(read_rows(tmp_path / "run" / "scores.jsonl", Score))
+    assert {(row.suite, row.n) for row in rows if row.metric == "unparsed"} == {("conflict/gender", 6)}
+    assert "64 of 80 items are left out: the synthesiser command does not render their voices" in caplog.text
+    assert main([*asked, "--out", str(tmp_path / "none"), "--speaking.command-renders.gender", "male"]) == 2
+    assert "does not render" in capsys.readouterr().err
 
 
 def test_another_rubric_is_another_judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

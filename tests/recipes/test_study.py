@@ -2,12 +2,11 @@
 
 import json
 import os
-import shlex
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import two_voices
 from test_corridor import CLIPS, killed_when, lines, undertone
 
 from undertone import settings
@@ -189,24 +188,11 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
     assert asked == len([row for row in read_folder(data).utterances if row.split == "test"])
 
 
-SPEAK = """import sys
-from pathlib import Path
-from undertone.audio import write_flac
-from undertone.speech.synthesisers.espeak import Espeak
-text, out, name = sys.argv[1:]
-voice = {"age": "adult", "gender": {"rms": "male", "slt": "female"}[name], "emotion": "neutral"}
-write_flac(Path(out), Espeak(words_per_minute=160.0).speak(text, voice, 3), 16_000)
-"""
-"""Another program that speaks, with flite's names for its two voices."""
-
-
 def test_voices_of_another_program_are_asked_too_and_a_seed_more_is_added(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "speak.py").write_text(SPEAK)
-    program = shlex.join([sys.executable, str(tmp_path / "speak.py")])
     other = {"synthesiser": "command", "train": {}, "dev": {}, "test": {"gender": 4}, "safety_speakers": 0, "workers": 1}
     few = {"arms": ["vanilla", "pe-ft"], "ask": {"bootstrap": 50, "suites": ["pa"], "limit": 4}, "bootstrap": 200}
     out = tmp_path / "study"
-    asked = chosen(out, data, other_voices=other | {"command": f"{program} {{text}} {{out}} {{gender}}"}, **few)
+    asked = chosen(out, data, other_voices=other | {"command": two_voices.command(tmp_path)}, **few)
     study(asked)
     rows = list(read_rows(out / "scores.jsonl", Score))
     there = {row.run: row for row in rows if (row.suite, row.metric, row.group) == ("other-voices/pa/gender", "pa_score", "all")}

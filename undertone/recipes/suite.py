@@ -16,6 +16,7 @@ from undertone.recipes.asking import exchangeable
 from undertone.recipes.judging import called, judged, needed, scoring, warn
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import sample
+from undertone.recipes.speaking import synthesiser
 from undertone.records import Rejected, Reply, Score
 from undertone.run import Journal, write_atomic, write_rows
 
@@ -53,7 +54,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
 def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded]) -> tuple[Loaded, list[Item]]:
     """What a suite holds, and which items of it are asked."""
     where = Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
-    loaded = load(where)
+    loaded = load(where._replace(speaker=synthesiser(chosen.speaking), workers=chosen.speaking.workers))
     items = few(loaded.items, chosen)
     return loaded, controlled(items, chosen) if chosen.control or chosen.words else items
 

@@ -1,21 +1,18 @@
 """`undertone synthesize`: queries and their right replies, spoken in minimal pairs, filtered, split (METHOD A.4)."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
-from undertone.lookup import resolve
 from undertone.progress import bar
+from undertone.recipes.speaking import synthesiser
 from undertone.records import CONTENT, Rejected, Split, Utterance
 from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
 from undertone.speech.pairs import SPLITS, Cast, Planned
 from undertone.speech.rendering import UNSPOKEN, Tally, ids, jobs, render, tally
-from undertone.speech.synthesisers import SYNTHESISERS
-from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers import write_queries
 from undertone.speech.writers.grammar import Query
 
@@ -98,15 +95,3 @@ def plan(
         if split == "test":
             planned += pairs.plan_safety([query for query in queries if query.safety], chosen.safety_speakers, cast)
     return planned
-
-
-def synthesiser(chosen: settings.Synthesize) -> Callable[[], Synthesiser]:
-    """How a worker builds the synthesiser."""
-    kind = resolve(SYNTHESISERS, chosen.synthesiser, "synthesiser")
-    if chosen.synthesiser == "command":
-        return partial(kind, chosen.command, chosen.command_renders, chosen.command_words)
-    if chosen.synthesiser == "openai_tts":
-        from undertone.endpoint import Endpoint
-
-        return partial(kind, Endpoint(**chosen.speech_endpoint.model_dump()), chosen.voices or None)
-    return partial(kind, chosen.language) if chosen.synthesiser == "espeak" else partial(kind)

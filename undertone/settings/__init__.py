@@ -15,6 +15,7 @@ from undertone.settings.recipes import (
     Lora,
     Model,
     Report,
+    Speaking,
     Synthesize,
     Training,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "S",
     "Server",
     "Settings",
+    "Speaking",
     "Study",
     "Synthesize",
     "Tasks",

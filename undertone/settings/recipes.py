@@ -12,17 +12,34 @@ from undertone.records import CONTENT, Split
 from undertone.settings.reading import Endpoint, Server, Settings
 
 
-class Synthesize(Settings):
+class Speaking(Settings):
+    """Who speaks."""
+
+    synthesiser: str = "espeak"
+    """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
+    language: str = "en-us"
+    """the language or accent that espeak speaks, by its own names: en-us, en-gb-scotland, de …"""
+    speech_endpoint: Endpoint = Endpoint()
+    """where openai_tts speaks"""
+    voices: dict[str, list[str]] = Field({})
+    """voice names of openai_tts: gender = [names]; empty: OpenAI's own"""
+    command: str = "flite -voice {gender} -t {text} -o {out}"
+    """the command synthesiser's program; {text} and {out} are filled in, and {age}, {gender}, {emotion}, {speaker} where they stand"""
+    command_words: dict[str, str] = Field({"male": "rms", "female": "slt"})
+    """what the command calls a value: value = word"""
+    command_renders: dict[str, list[str]] = Field({"age": ["adult"], "gender": ["male", "female"], "emotion": ["neutral"]})
+    """attribute values that the command makes audible: attribute = [values]"""
+    workers: int = Field(0, ge=0)
+    """worker processes, 0: one a core; with openai_tts and command threads, 0: speech_endpoint.concurrency, or 8"""
+
+
+class Synthesize(Speaking):
     """Write queries and replies, speak them in minimal pairs, keep what passes the filters."""
 
     out: Path = Path("data/grammar")
     """the data folder (Hugging Face audiofolder: metadata.jsonl + FLAC)"""
     writer: str = "grammar"
     """who writes queries and replies: grammar, openai, or my_package.my_module:Writer"""
-    synthesiser: str = "espeak"
-    """who speaks: espeak, openai_tts, command, or my_package.my_module:Synthesiser"""
-    language: str = "en-us"
-    """the language or accent that espeak speaks, by its own names: en-us, en-gb-scotland, de …"""
     train: dict[str, int] = Field({"age": 900, "gender": 900, "emotion": 1500, "content": 400})
     """clips to fine-tune on, per category; pairs count as two; content: attribute-free queries"""
     dev: dict[str, int] = Field({"age": 60, "gender": 60, "emotion": 120, "content": 60})
@@ -39,18 +56,6 @@ class Synthesize(Settings):
     """queries that the openai writer writes on each topic"""
     endpoint: Endpoint = Endpoint()
     """where the openai writer writes"""
-    speech_endpoint: Endpoint = Endpoint()
-    """where openai_tts speaks"""
-    voices: dict[str, list[str]] = Field({})
-    """voice names of openai_tts: gender = [names]; empty: OpenAI's own"""
-    command: str = "flite -voice {gender} -t {text} -o {out}"
-    """the command synthesiser's program; {text} and {out} are filled in, and {age}, {gender}, {emotion}, {speaker} where they stand"""
-    command_words: dict[str, str] = Field({"male": "rms", "female": "slt"})
-    """what the command calls a value: value = word"""
-    command_renders: dict[str, list[str]] = Field({"age": ["adult"], "gender": ["male", "female"], "emotion": ["neutral"]})
-    """attribute values that the command makes audible: attribute = [values]"""
-    workers: int = Field(0, ge=0)
-    """worker processes, 0: one a core; with openai_tts and command threads, 0: speech_endpoint.concurrency, or 8"""
     strict: bool = False
     """treat the first rejected clip as an error"""
     seed: int = 0
@@ -285,6 +290,8 @@ class Evaluate(Model):
     """where the second judge sits"""
     estimate_cost: bool = False
     """ask nothing; print how many verdicts the judges would be asked for, and about how many tokens that takes"""
+    speaking: Speaking = Speaking()
+    """who speaks our own items of the suites conflict and child_safety; values that it does not render are not asked about"""
     pedant: str = ""
     """of SD-QA: who gives the second score, my_module:function(reference, reply, question) -> bool; empty: it is unscored"""
     served: Server = Server()

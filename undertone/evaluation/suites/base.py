@@ -10,6 +10,8 @@ from undertone.evaluation.metrics import MakeScore
 from undertone.intervals import Estimate
 from undertone.models.base import Prompt
 from undertone.records import BrokenRow, Judgement, Rejected, Reply, Score, Utterance
+from undertone.speech.synthesisers.base import Synthesiser
+from undertone.speech.synthesisers.espeak import Espeak
 
 Sound = Path | BinaryIO
 
@@ -43,7 +45,7 @@ class Loaded(NamedTuple):
 
 class Source(NamedTuple):
     """Where a suite reads: `data` as the user names it (a file, a folder, a name on the hub), the folder in which it may `make` clips, and
-    the settings that some suites need."""
+    the settings that some suites need, such as the `speaker` of our own items."""
 
     data: Path
     make: Path
@@ -53,6 +55,7 @@ class Source(NamedTuple):
     attribute: str = "emotion"
     split: str = "test"
     workers: int = 0
+    speaker: Callable[[], Synthesiser] = Espeak
 
 
 class Scoring(NamedTuple):

@@ -1,16 +1,16 @@
-"""Questions that somebody wrote, spoken by our synthesiser in the voices that a suite asks for."""
+"""Questions that somebody wrote, spoken by a synthesiser in the voices that a suite asks for."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from undertone.lookup import resolve
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.speech.pairs import Planned
 from undertone.speech.rendering import ids, jobs, render
-from undertone.speech.synthesisers import SYNTHESISERS
+from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers.grammar import Query
 
 VOICES = 900_000
@@ -29,17 +29,32 @@ def question(text: str, category: str, topic: str) -> Query:
     return Query(text, topic, topic, category, False, "", dict.fromkeys(("child", "adult", "male", "female"), ""))
 
 
-def speak(planned: Sequence[Planned], folder: Path, workers: int = 0, synthesiser: str = "espeak") -> Spoken:
-    """Every rendering in `folder`, in the order of the plan; one that is there already is not made again."""
-    make = resolve(SYNTHESISERS, synthesiser, "synthesiser")
-    kept, rejected, speaker = Journal(folder / ".kept.jsonl"), Journal(folder / ".rejected.jsonl"), make()
+def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesiser], workers: int = 0) -> Spoken:
+    """Every rendering in `folder`, in the order of the plan; one that is there already is not made again.
+
+    Pairs of which the synthesiser does not render a voice are left out; ValueError where it renders none.
+    """
+    speaker = make()
+    mute = {one.pair for one in planned if not rendered(speaker, one.attributes)}
+    if not (able := [one for one in planned if one.pair not in mute]):
+        for one in planned:
+            speaker.check(one.attributes)
+    if mute:
+        said = "%d of %d items are left out: the synthesiser %s does not render their voices"
+        logging.getLogger(__name__).warning(said, len(planned) - len(able), len(planned), speaker.name)
+    kept, rejected = Journal(folder / ".kept.jsonl"), Journal(folder / ".rejected.jsonl")
     done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
-    work = jobs(planned)
+    work = jobs(able)
     missing = [job for job in work if not done.issuperset(ids(job, speaker))]
-    for rendered in bar("speaking", len(missing))(render(missing, make, folder, workers)):
-        kept.append(rendered.kept)
-        rejected.append(rendered.rejected)
+    for spoken in bar("speaking", len(missing))(render(missing, make, folder, workers)):
+        kept.append(spoken.kept)
+        rejected.append(spoken.rejected)
     place = {name: i for i, name in enumerate(name for job in work for name in ids(job, speaker))}
     rows = {row.id: row for row in kept.rows(Utterance) if row.id in place}
     gone = {row.id: row for row in rejected.rows(Rejected) if row.id in place}
     return Spoken(sorted(rows.values(), key=lambda row: place[row.id]), list(gone.values()))
+
+
+def rendered(speaker: Synthesiser, attributes: Mapping[str, str]) -> bool:
+    """Whether the synthesiser makes all of `attributes` audible."""
+    return all(value in speaker.renders.get(name, ()) for name, value in attributes.items())
