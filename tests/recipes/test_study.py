@@ -225,7 +225,7 @@ def test_further_questions_stand_beside_the_test(data: Path, tmp_path: Path) -> 
     again = {"metrics": ["exact"], "limit": 2}
     study(chosen(tmp_path, data, also={"names": ALSO["names"], "again": again}, **few))
     rows = list(read_rows(tmp_path / "scores.jsonl", Score))
-    named = {row.run: row for row in rows if (row.suite, row.metric) == (f"ser/{data.name}", "unparsed") and row.group == "all"}
+    named = {row.run: row for row in rows if (row.suite, row.metric) == (f"ser/{data.name}/gender", "unparsed") and row.group == "all"}
     assert {name: row.n + row.unscored for name, row in named.items()} == {"vanilla": 4, "pe-ft": 4}
     assert {row.details["system"] for row in named.values()} == {ATTRIBUTES["gender"].question}
     places = Counter((row.run, row.suite, row.metric, row.group) for row in rows)

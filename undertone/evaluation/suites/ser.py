@@ -23,7 +23,8 @@ class Asking(Suite):
         rows = [row for row in found.data.utterances if row.split == source.split and source.attribute in row.attributes]
         if not rows:
             raise ValueError(f"{source.data}: no clip of split {source.split!r} says its {source.attribute}")
-        suite = f"{type(self).__name__.lower()}/{source.corpus or source.data.name}"
+        other = "" if source.attribute == "emotion" else f"/{source.attribute}"
+        suite = f"{type(self).__name__.lower()}/{source.corpus or source.data.name}{other}"
         return Loaded([Item(row, suite, {"attribute": source.attribute}) for row in rows], in_folder(found.data.folder), found.rejected)
 
     def prompt(self, item: Item, audio: Any, system: str) -> Prompt:
