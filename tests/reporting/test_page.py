@@ -198,8 +198,8 @@ def test_the_command_that_made_the_folder(tmp_path: Path) -> None:
     assert again(json.loads(mapped.model_dump_json())) == "undertone evaluate --columns gender sex --values.gender F female M male"
     spoken = Synthesize(train={"age": 4}, command_renders={"gender": ["male"]})
     assert again(json.loads(spoken.model_dump_json())) == (
-        "undertone synthesize --train.age 4 --train.gender 0 --train.emotion 0 --train.content 0 "
-        "--command-renders.age --command-renders.gender male --command-renders.emotion"
+        "undertone synthesize --command-renders.age --command-renders.gender male --command-renders.emotion "
+        "--train.age 4 --train.gender 0 --train.emotion 0 --train.content 0"
     )
     assert again({"mine": 1}) == ""
 

@@ -45,12 +45,22 @@ def test_best_and_noise_of_the_best() -> None:
 def test_sections_hold_every_voice_and_the_shares() -> None:
     one = section(estimates(before_and_after()), "child-safety")
     assert one.overall is None
-    assert one.voices is not None
-    assert [column.head for column in one.voices.columns] == ["adult", "child"]
+    assert [(metric, [column.head for column in table.columns]) for metric, table in one.finer.items()] == [("pa_rate", ["adult", "child"])]
     age = section(estimates(before_and_after()), "pa/age").overall
     assert age is not None
     assert [line.cells[0].shares for line in age.lines] == [None, (0.97, 0.01, 0.02)]
     assert suites(estimates(before_and_after())) == ["pa/age", "child-safety", "content"]
+
+
+def test_what_some_group_alone_has_is_shown_for_the_runs_that_have_it() -> None:
+    """A paired difference, a recall, what a probe reads: none has a value over all groups, and not every run was measured so."""
+    rows = [score(run, "frozen/x", "ua", "all", 0.7) for run in ("aligned", "classifier")]
+    rows += [score("aligned", "frozen/x", "ua_difference", "less classifier", -0.01)]
+    rows += [score(run, "frozen/x", "recall", "sad", 0.6) for run in ("aligned", "classifier")]
+    one = section(estimates(rows), "frozen/x")
+    assert list(one.finer) == ["recall", "ua_difference"]
+    assert [line.run for line in one.finer["ua_difference"].lines] == ["aligned"]
+    assert [column.head for column in one.finer["recall"].columns] == ["sad"]
 
 
 def test_cost_takes_every_metric_and_group() -> None:

@@ -14,6 +14,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "semantic": ("Semantic stage", "frozen language model, ears taught the words alone"),
         "words-only": ("Words only", "frozen language model, the words typed"),
         "untagged": ("Untagged", "ears taught on replies to the words without a speaker note"),
+        "statistics": ("Statistics", "a logistic regression on MFCC and F0 statistics of the same clips; no model hears them"),
         "classifier": ("Classifier", "a standalone classifier on the same encoder and data; it answers nothing"),
         "labels-only": ("Labels only", "ears taught to name the voice, without behavioural alignment"),
         "shuffled": ("Shuffled labels", "control: aligned to another clip’s speaker note"),

@@ -36,12 +36,12 @@ def heading(scores: Iterable[Score], source: str) -> str:
 
 
 def suite(one: Section) -> str:
-    """A suite's two tables under its title."""
+    """A suite's tables under its title."""
     parts = [f"## {one.title}"]
     if one.overall is not None:
         parts.append(rows(one.overall, one.lead))
-    if one.voices is not None:
-        parts += [f"{numbers.metric(one.lead).label}, group by group:", rows(one.voices, one.lead)]
+    for metric, table in one.finer.items():
+        parts += [f"{numbers.metric(metric).label}, group by group:", rows(table, one.lead)]
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,6 @@
 """Estimates → tables of cells: what stands where, what is best, what lies inside the noise of the best. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from undertone.attributes import ATTRIBUTES
@@ -21,6 +21,10 @@ SUITES = {
     "estimate": "finetune --estimate beside a step that is taken",
     "adch": "Auxiliary head (ADCH)",
 }
+
+
+BY_STYLE = ("reply_rouge_l", "reply_kl", "matched")
+"""Metrics beside the leading one that are shown group by group although they are known of all together, too."""
 
 
 class Shares(NamedTuple):
@@ -85,13 +89,13 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A suite: all voices together, and voice by voice in the leading metric; None where nobody measured it so."""
+    """A suite: all voices together (None where nobody measured it so), and metric → its table group by group, the leading metric first."""
 
     suite: str
     title: str
     lead: str
     overall: Table | None
-    voices: Table | None
+    finer: Mapping[str, Table]
 
 
 def suites(keys: Iterable[Key]) -> list[str]:
@@ -114,8 +118,20 @@ def section(table: Estimates, suite: str) -> Section:
         {key.metric for key in own if key.group == "all"} - set(VERDICTS), key=lambda name: (name != lead, numbers.rank(name))
     )
     overall = [Column(name, "all", numbers.metric(name).label, numbers.metric(name).meaning) for name in measured]
-    voices = [Column(lead, group, group, numbers.metric(lead).meaning) for group in groups(own) if group != "all"]
-    return Section(suite, suite_title(suite), lead, tabulate(own, suite, lead, overall), tabulate(own, suite, lead, voices))
+    return Section(suite, suite_title(suite), lead, tabulate(own, suite, lead, overall), finer(own, suite, lead, measured))
+
+
+def finer(own: Estimates, suite: str, lead: str, overall: Collection[str]) -> dict[str, Table]:
+    """Metric → its table group by group: of the leading metric, of those that some group alone has, and of how consistent replies are."""
+    found: dict[str, Table] = {}
+    by_group = {key.metric for key in own if key.group != "all"} - set(VERDICTS)
+    for metric in [lead, *sorted(by_group - {lead}, key=numbers.rank)]:
+        if metric == lead or metric in BY_STYLE or metric not in overall:
+            told = {key.group for key in own if key.metric == metric}
+            columns = [Column(metric, group, group, numbers.metric(metric).meaning) for group in groups(own) if group in told - {"all"}]
+            if table := tabulate(own, suite, lead, columns):
+                found[metric] = table
+    return found
 
 
 def suite_title(suite: str) -> str:
@@ -147,8 +163,10 @@ def _head(name: str, group: str) -> str:
 
 
 def tabulate(own: Estimates, suite: str, lead: str, columns: Sequence[Column]) -> Table | None:
-    """Every run of `own` against `columns`, marked column by column; cells of `lead` carry the verdict shares. None without columns."""
-    names = runs(own)
+    """The runs of `own` against `columns`, marked column by column; cells of `lead` carry the verdict shares.
+
+    Runs that nobody measured so are left out; None without columns."""
+    names = [run for run in runs(own) if any(Key(run, suite, column.metric, column.group) in own for column in columns)]
     found = [[own.get(Key(run, suite, column.metric, column.group)) for run in names] for column in columns]
     marks = [mark(cells, column.metric) for cells, column in zip(found, columns, strict=True)]
     lines = tuple(
