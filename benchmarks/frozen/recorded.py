@@ -66,6 +66,8 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
         "check_every": given.steps,
         "learning_rate": given.rate,
         "prosody": given.prosody,
+        "augment": given.augment,
+        "spec_augment": given.augment,
     }
     teach = partial(settings.Align, model=given.base, attributes=[given.attribute], teacher=given.out / ".teacher", **how, **shared)
     say(f"{suite}: aligning {', '.join(names)}")
@@ -143,7 +145,8 @@ def scored(given: argparse.Namespace, suite: str, answered: dict[str, Answered],
     scores = identical(given, suite, answered)
     for name, rows in named.items():
         score = Run(given.out, name, given.seed, commit()).score
-        more = partial(score, details={"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody})
+        told = {"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody, "augment": given.augment}
+        more = partial(score, details=told)
         scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
         scores += by_sex(given, rows, more)
         if name in answered:
@@ -197,6 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--rate", type=float, default=2e-2)
     parser.add_argument("--prosody", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--augment", type=float, default=0.0, help="share of the clips that are also heard changed and masked")
     parser.add_argument("--per-speaker", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()

@@ -38,7 +38,7 @@ def simulated(given: argparse.Namespace) -> list[Score]:
     scores += evaluate(ask(out=given.out / "pe-ft" / "evaluate", name="pe-ft", adapter=tuned, against=vanilla))
     scores += recognize(name(out=given.out / "vanilla" / "recognize", name="vanilla"))
     scores += recognize(name(out=given.out / "pe-ft" / "recognize", name="pe-ft", adapter=tuned))
-    return [row for row in scores if row.suite in (SUITE, "content", "cost")]
+    return [row for row in scores if row.suite in (SUITE, "content")]
 
 
 def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str) -> Iterator[Score]:
@@ -87,12 +87,13 @@ def frozen(given: argparse.Namespace) -> list[Score]:
     files = [given.frozen / "scores.jsonl", *(folder / "scores.jsonl" for folder in given.recorded)]
     rows = [row for path in files for row in read_rows(path, Score)]
     wanted = ("aligned", "cascade", "untagged", "words-only", "oracle", "classifier", "semantic", "statistics")
-    return [row for row in rows if row.run in wanted and (row.suite.startswith("frozen") or row.suite in ("content", "cost"))]
+    return [row for row in rows if row.run in wanted and (row.suite.startswith("frozen") or row.suite == "content")]
 
 
 def costs(given: argparse.Namespace) -> list[Score]:
-    """What PE-FT's training took."""
-    return [row for row in read_rows(given.demo / "scores.jsonl", Score) if row.run == "pe-ft" and row.suite == "cost"]
+    """What the trainings of both roads on simulated voices took, as the demos in `costs` say; of the same two unless others are named."""
+    rows = [row for folder in given.costs or (given.demo, given.frozen) for row in read_rows(folder / "scores.jsonl", Score)]
+    return [row for row in rows if row.run in ("pe-ft", "aligned") and row.suite == "cost"]
 
 
 if __name__ == "__main__":
@@ -100,6 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
     parser.add_argument("--frozen", type=Path, default=Path("runs/demo-frozen"))
     parser.add_argument("--recorded", type=Path, nargs="*", default=[], help="folders of recorded.py")
+    parser.add_argument("--costs", type=Path, nargs="*", default=[], help="demos whose costs are told; empty: of --demo and --frozen")
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--speechocean762", type=Path)
     parser.add_argument("--layers", default="0-5")

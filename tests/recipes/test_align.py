@@ -239,6 +239,24 @@ def test_only_voices_of_some_values_are_learnt_from(data: Path, tmp_path: Path) 
         recognize(asked.model_copy(update={"out": tmp_path / "more"}))
 
 
+def test_a_chosen_note_is_fitted_to_changed_clips_too(data: Path, tmp_path: Path) -> None:
+    """Augmentation moves the probes, the same dice move them alike, and the clips as recorded are still told apart."""
+    how = {"note": "chosen", "note_tokens": 8, "trains": "note", "attributes": ["emotion"], "steps": 1, "check_every": 1}
+    slopes = {}
+    for name, share in (("plain", 0.0), ("changed", 1.0), ("again", 1.0)):
+        silent = settings.Objectives(ctc=0.0, style=0.0)
+        folder = align(chosen(data, tmp_path / name, model="undertone-tiny-ears", objectives=silent, augment=share, **how))
+        model = open_model(str(folder), dtype="float32")
+        assert isinstance(model, FrozenLLM)
+        note = model.front.projector.note
+        assert isinstance(note, Chosen)
+        slopes[name] = note.slopes
+        asked = settings.Recognize(model=str(folder), data=data, bootstrap=0, by="choice", split="train", out=tmp_path / name / "asked")
+        assert next(row.value for row in recognize(asked) if row.metric == "ua") > 0.9
+    assert slopes["changed"].equal(slopes["again"])
+    assert not slopes["changed"].allclose(slopes["plain"])
+
+
 def test_any_model_can_be_asked_who_speaks(data: Path, tmp_path: Path) -> None:
     """The embedded thinker was taught to say so when it is asked."""
     made = recognize(settings.Recognize(data=data, out=tmp_path / "r", attribute="gender", bootstrap=20))

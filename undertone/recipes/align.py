@@ -14,6 +14,7 @@ from undertone.recipes.choosing import choose
 from undertone.recipes.finetune import schedule
 from undertone.recipes.opening import begin, kept_in, read_data
 from undertone.recipes.pupils import asked, class_room, open_pupil
+from undertone.recipes.watch import Memory, training_costs
 from undertone.run import Journal, write_rows
 from undertone.training.alignment import Alignment, AlignmentEncoder, Weights, save_heads, vocabulary
 from undertone.training.batches import Mixture
@@ -52,12 +53,13 @@ def align(chosen: settings.Align) -> Path:
     weights = Weights(**{name: getattr(chosen.objectives, name) for name in Weights._fields})
     still = not (chosen.augment or chosen.spec_augment)
     objective = Alignment(model, weights, chosen.objectives.temperature, list(classes), chosen.trains, still).to(model.device)
+    memory = Memory(model.device)
     progress = train(objective, drill, dev, encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("aligning"))
 
     after = module_digest(model.module)
     known = {"language_model": model.language_model.name, "checkpoint": model.language_model.sha256}
     details = {"steps": progress.step, "best_step": progress.best_step, "before": before, "sha256": after} | known
-    trained = sum(value.numel() for value in model.front.parameters() if value.requires_grad)
+    learnt = [value for value in model.front.parameters() if value.requires_grad]
     if together.is_main_process:
         model.save(folder)
         remember(chosen, folder)
@@ -65,9 +67,7 @@ def align(chosen: settings.Align) -> Path:
             save_heads(objective.styles, folder)
         scores = [
             run.score("frozen", "weights_identical", "all", float(before == after), 1, details=details),
-            run.score("cost", "trainable_parameters", "all", trained, 1, details=details),
-            run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
-            run.score("cost", "dev_loss", "all", progress.best, len(dev), details=details),
+            *training_costs(run, learnt, progress, memory, len(dev), details),
         ]
         write_rows(run.folder / "scores.jsonl", scores)
     return folder

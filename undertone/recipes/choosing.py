@@ -1,8 +1,9 @@
 """A note that is chosen (`models.chosen`), before it is taught: its probes are fitted, and its tokens begin at the written notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from undertone import settings
 from undertone.analysis.probes import fit
@@ -30,17 +31,26 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
     model.front.with_note(chosen.note_tokens or model.front.projector.note_tokens, values)
     made = model.front.projector.note
     assert isinstance(made, Chosen)
-    parts = [rows[i : i + chosen.batch] for i in range(0, len(rows), chosen.batch)]
-    profiles = torch.cat([model.inside([frames.plain(row) for row in part])[2].cpu() for part in parts])
+    # What is augmented is heard once more, changed as the dice fall: half of what a probe is fitted to is as recorded.
+    torch.manual_seed(chosen.seed)
+    takes = [frames.plain, frames.changed] if chosen.augment or chosen.spec_augment else [frames.plain]
+    profiles = torch.cat([profile(model, take, rows, chosen.batch) for take in takes])
+    shown = [*rows] * len(takes)
     table = model.module.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
     for name, of in values.items():
-        told, block = [i for i, row in enumerate(rows) if name in row.attributes], made.block(name)
-        found = fit(profiles[told], [of.index(rows[i].attributes[name]) for i in told], STRENGTH)
+        told, block = [i for i, row in enumerate(shown) if name in row.attributes], made.block(name)
+        found = fit(profiles[told], [of.index(shown[i].attributes[name]) for i in told], STRENGTH)
         made.slopes[block], made.constants[block] = found.folded()
         for place, value in enumerate(of, start=block.start):
             ids = model.reply_ids(note({name: value}))[: made.bank.shape[1]]
             made.bank.data[place, : len(ids)] = table[ids]
     return in_every_voice(rows, values)
+
+
+def profile(model: FrozenLLM, take: Callable[[Utterance], Tensor], rows: Sequence[Utterance], batch: int) -> Tensor:
+    """(clip, width) what the encoder makes of each clip, heard by `take`."""
+    parts = [rows[i : i + batch] for i in range(0, len(rows), batch)]
+    return torch.cat([model.inside([take(row) for row in part])[2].cpu() for part in parts])
 
 
 def in_every_voice(rows: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> list[Utterance]:

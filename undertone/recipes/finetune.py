@@ -16,6 +16,7 @@ from undertone.progress import bar, tensorboard
 from undertone.recipes.adapters import located
 from undertone.recipes.opening import Corridor, begin, open_corridor
 from undertone.recipes.rows import named, with_dev
+from undertone.recipes.watch import Memory, training_costs
 from undertone.records import CONTENT, Utterance
 from undertone.run import Journal, write_rows
 from undertone.training.batches import Mixture
@@ -59,6 +60,7 @@ def finetune(chosen: settings.Finetune) -> Path:
     encode = PairEncoder(alone, before) if before else alone
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)
+    memory = Memory(corridor.model.device)
     progress = train(objective, mixture, rows["dev"], encode, plan, run.folder, tensorboard(run.folder / "logs"), bar("fine-tuning"))
     together = ranks(corridor.model.device)  # of several processes, one writes
     numbers = ",".join(str(layer.index) for layer in layers)
@@ -66,12 +68,8 @@ def finetune(chosen: settings.Finetune) -> Path:
         save_adapter(adapted, adapter, MadeWith(located(chosen.model), system, numbers, run.commit))
 
     details = {"layers": numbers, "steps": progress.step, "best_step": progress.best_step, "processes": together.num_processes}
-    weights = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
-    scores = [
-        run.score("cost", "trainable_parameters", "all", weights, 1, details=details),
-        run.score("cost", "seconds", "training", progress.seconds, 1, details=details),
-        run.score("cost", "dev_loss", "all", progress.best, len(rows["dev"]), details=details),
-    ]
+    learnt = [value for value in adapted.parameters() if value.requires_grad]
+    scores = training_costs(run, learnt, progress, memory, len(rows["dev"]), details)
     if chosen.adch.weight:
         for split in ("dev", "test"):
             if paired := encode.sizes(rows[split]).clips:

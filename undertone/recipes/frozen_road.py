@@ -40,7 +40,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
     synthesize(spoken(out=data, seed=seed))
 
     trained = methods(name)
-    say(f"aligning {', '.join(trained)}")
+    say(f"aligning {', '.join(trained)}; asking semantic")
     # On the frozen road, too, what is trained whole learns its topics by heart (docs/log.md): only the note's tokens learn here.
     small: dict[str, Any] = {
         "note_tokens": NOTE,
@@ -50,16 +50,16 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
         "check_every": max(1, size.aligned // 4),
     }
     teach = partial(settings.Align, data=data, model=EARS, objectives=settings.Objectives(ctc=0.0, note=1.0), seed=seed, **small)
-    side_by_side(
+    alignments = [
         Stage(align, teach(out=folder / "align" / method, name=method).model_copy(update=change)) for method, change in trained.items()
-    )
-
-    models = {method: str(folder / "align" / method / "model") for method in trained}
+    ]
     metrics = ["pa", "preference", "exact", "rouge"]
     ask = partial(settings.Evaluate, data=data, seed=seed, suites=["pa", "content"], together=SUITE, metrics=metrics)
     semantic = folder / "eval" / "semantic"
-    say("asking semantic")
-    evaluate(before := ask(model=EARS, out=semantic, name="semantic"))
+    before = ask(model=EARS, out=semantic, name="semantic")
+    side_by_side([*alignments, Stage(evaluate, before)])  # the ears that all begin with are asked while the others still learn
+
+    models = {method: str(folder / "align" / method / "model") for method in trained}
     # The full size weighs claims, for which all are asked the same; else what stands beside the method is asked less.
     beside = partial(ask, limit=0 if name == "full" else BESIDE // 4)
     others = {method: model for method, model in models.items() if method not in ("aligned", "classifier")}

@@ -1,13 +1,21 @@
-"""What a long walk takes: wall clock and memory."""
+"""What a long walk takes: wall clock and memory; and what memory one training takes."""
 
 import json
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from undertone.run import write_atomic
+from undertone.records import Score
+from undertone.run import Run, write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+    from undertone.training.checkpoint import Progress
 
 
 class Seen(NamedTuple):
@@ -42,6 +50,47 @@ class Watch:
     def _note(self, held: float) -> None:
         self.seen = Seen(self._before.seconds + time.monotonic() - self._began, max(self.seen.peak_bytes, held))
         write_atomic(self._path, json.dumps(self.seen._asdict()))
+
+
+class Memory:
+    """The most memory that this process holds from now on: where the work is done on a GPU, what it has allocated there."""
+
+    def __init__(self, device: "torch.device") -> None:
+        self._gpu = device if device.type == "cuda" else None
+        if self._gpu:
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(self._gpu)
+            return
+        with suppress(OSError):  # where this cannot be forgotten, it is the most since the process began
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def most(self) -> int:
+        """Bytes."""
+        if self._gpu:
+            import torch
+
+            return torch.cuda.max_memory_allocated(self._gpu)
+        with suppress(OSError):
+            lines = Path("/proc/self/status").read_text().splitlines()
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+        import resource
+        import sys
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def training_costs(
+    run: Run, learnt: Iterable["torch.Tensor"], progress: "Progress", memory: Memory, dev: int, details: Mapping[str, Any]
+) -> list[Score]:
+    """What a training took: weights that it changed, seconds, memory; and the dev loss of what it left, on `dev` clips."""
+    score = partial(run.score, "cost", details=details)
+    return [
+        score("trainable_parameters", "all", sum(value.numel() for value in learnt), 1),
+        score("seconds", "training", progress.seconds, 1),
+        score("peak_bytes", "training", memory.most(), 1),
+        score("dev_loss", "all", progress.best, dev),
+    ]
 
 
 def _held() -> float:

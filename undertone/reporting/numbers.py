@@ -115,7 +115,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "p_minus": Metric("p₋", "share of replies that suit the other voice", percent, -1),
         "trainable_parameters": Metric("Trainable parameters", "weights that training changed", count, 0),
         "seconds": Metric("Time", "wall clock", duration, 0),
-        "peak_bytes": Metric("Memory", "most that all processes held at once", size, 0),
+        "peak_bytes": Metric(
+            "Memory", "most that was held at once: by the process that trained (on a GPU, there), or by all of the walk", size, 0
+        ),
     }
 )
 """In the order of the columns; a metric that no row names is written by its suffix (_seconds, _bytes, _parameters) or as it is."""
