@@ -2,10 +2,11 @@
 
     python benchmarks/frozen/recorded.py --corpus ravdess --data RAVDESS --base runs/demo-frozen/seed-0/align/aligned/model
 
-The note is chosen: what is trained whole, or writes the note, learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl: runs
-aligned, labels-only, shuffled, classifier (the probes that choose the note, without the language model; same encoder, same clips) and
-statistics, a logistic regression on MFCC and F0 statistics; suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age. Finished parts are not
-repeated.
+The note is chosen: what is trained whole, or writes the note, learns a few actors by heart (docs/log.md). Rows go to OUT/scores.jsonl:
+suites frozen/CORPUS4 and frozen/CORPUS6, or frozen/age; runs aligned (asked for the value's name), by-note (the same model, by the
+likeliest caption), words-only (the same, the words typed), labels-only, shuffled, classifier (the probes that choose the note, without
+the language model; same encoder, same clips), untaught (the base as it came, which knows simulated voices; probes on the training speakers
+say what its tokens hold of real ones) and statistics, a logistic regression on MFCC and F0 statistics. Finished parts are not repeated.
 """
 
 import argparse
@@ -39,8 +40,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "labels-only": {"tasks": ONLY_NAMES},
     "shuffled": {"tasks": NAMING, "shuffled": True},
 }
-READ = {name: (name, "likelihood") for name in METHODS} | {"classifier": ("aligned", "choice")}
-"""Run → the method that is asked, and how its answer is read."""
+READ: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METHODS} | {
+    "classifier": ("aligned", {"by": "choice"}),
+    "by-note": ("aligned", {"by": "note"}),
+    "words-only": ("aligned", {"typed": True}),
+    "untaught": ("", {}),
+}
+"""Run → the method whose model is asked ("": the base), and how."""
 
 
 def suites(corpus: str, attribute: str) -> dict[str, list[str]]:
@@ -76,23 +82,25 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
         for fold in FOLDS
         for name in names
     )
-    runs = {run: how for run, how in READ.items() if how[0] in names}
+    runs = {run: how for run, how in READ.items() if how[0] in ("", *names)}
     say(f"{suite}: recognising")
     ask = partial(settings.Recognize, attribute=given.attribute, bootstrap=0, features=given.out / ".features", **shared)
     asked = {
         (run, fold): ask(
-            model=str(out / f"{method}-{fold}" / "align" / "model"),
+            model=str(out / f"{method}-{fold}" / "align" / "model") if method else given.base,
             name=run,
             fold=fold,
             suite=suite,
-            by=by,
             out=out / f"{run}-{fold}" / "ask",
+            **read,
         )
-        for run, (method, by) in runs.items()
+        for run, (method, read) in runs.items()
         for fold in FOLDS
     }
-    side_by_side(Stage(recognize, one) for one in asked.values())
-    return scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
+    held = ask(model=given.base, name="untaught", split="train", probe=True, suite=suite, out=out / "untaught-probes" / "ask")
+    side_by_side(Stage(recognize, one) for one in (held, *asked.values()))
+    probes = [row for row in recognize(held) if row.metric in ("probe_wa", "r2", "r2_encoder")]
+    return probes + scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
 
 
 class Answered(NamedTuple):
@@ -173,10 +181,11 @@ def identical(given: argparse.Namespace, suite: str, answered: Iterable[str]) ->
 
 
 def costs_of(folders: Sequence[Path], suite: str, run: Run) -> Iterator[Score]:
-    """What the trainings in `folders` cost together: the parameters of one, the seconds of all."""
+    """What the trainings in `folders` cost together: the parameters of one, the seconds of all, the memory of the largest."""
     rows = [row for folder in folders for row in read_rows(folder / "scores.jsonl", Score)]
-    for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum)):
-        yield run.score(suite, metric, group, of(row.value or 0.0 for row in rows if row.metric == metric), len(folders))
+    for metric, group, of in (("trainable_parameters", "all", max), ("seconds", "training", sum), ("peak_bytes", "training", max)):
+        if found := [row.value or 0.0 for row in rows if row.metric == metric]:
+            yield run.score(suite, metric, group, of(found), len(folders))
 
 
 def by_sex(given: argparse.Namespace, rows: Sequence[Named], score: MakeScore) -> list[Score]:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from undertone.answers import Answers
 from undertone.audio import write_flac
 from undertone.cli import main
 from undertone.evaluation.judges.chat import rubric_text
+from undertone.evaluation.suites.conflict import plan
+from undertone.evaluation.suites.speaking import Spoken, speak
 from undertone.records import Reply, Score, read_rows
+from undertone.speech.corpora import read_data
+from undertone.speech.synthesisers.command import Command
 
 
 def sounds(folder: Path, *names: str) -> None:
@@ -172,6 +177,13 @@ def test_a_suite_is_asked_under_a_control(control: str, wanted: dict[str, str], 
         ("voxparadox", voxparadox, ["--control", "text-only"], "no item of the suite voxparadox has words that could be typed"),
         ("voxparadox", voxparadox, ["--words", "plain"], "words: no item of the suite voxparadox has words that could be typed"),
         ("child_safety", child_safety, ["--words", "shouted"], "invalid choice 'shouted'"),
+        ("child_safety", child_safety, ["--judge", "empathy"], "judge: empathy does not say whether a reply suits its speaker"),
+        (
+            "judge-check",
+            paired,
+            ["--judge", "openai", "--second-judge", "openai"],
+            "the same judge at the same endpoint agrees with itself",
+        ),
         (
             "voicebench",
             voicebench,
@@ -219,6 +231,27 @@ WRONG: dict[str, tuple[str, Callable[[Path], None], str]] = {
         "UTF-8",
     ),
     "no option of that letter": ("voicebench", lambda path: _spoil(path / "openbookqa.jsonl", '"C"', '"F"'), "reference 'F' is none of A"),
+    "a task that nobody knows": (
+        "voicebench",
+        lambda path: _other(path, "bbh", {"id": "chess_1", "reference": "yes"}),
+        "bbh: task 'chess_1'",
+    ),
+    "an instruction that nobody knows": ("voicebench", lambda path: _other(path, "ifeval", _told("rhyme:always", {})), "'rhyme:always'"),
+    "another relation": (
+        "voicebench",
+        lambda path: _other(path, "ifeval", _told(_WORDS, {"num_words": 3, "relation": "around"})),
+        "around",
+    ),
+    "an argument that is no object": (
+        "voicebench",
+        lambda path: _other(path, "ifeval", _told(_WORDS, 3)),
+        "kwargs should be a list of objects",
+    ),  # type: ignore[arg-type]
+    "replies that are no list": (
+        "sd_eval",
+        lambda path: _spoil(path / "sdeval_test-emo.json", '[{"reply": "let us be quiet"}]', "7"),
+        "target should be",
+    ),
     "neither file": ("sd_eval", lambda path: [one.unlink() for one in path.glob("*.json")] and None, "sdeval_test-age.json"),
     "no pairs": ("judge-check", lambda path: None, "metadata.jsonl"),
 }
@@ -231,6 +264,19 @@ def _less(path: Path, field: str) -> None:
 
 def _spoil(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
+
+
+_WORDS = "length_constraints:number_words"
+
+
+def _told(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"key": 1, "instruction_id_list": [kind], "kwargs": [arguments]}
+
+
+def _other(path: Path, subset: str, row: dict[str, Any]) -> None:
+    """A row of another subset under the name of the one that is asked."""
+    (path / f"{subset}.jsonl").write_text(json.dumps({"prompt": "hm", "audio": "1.wav"} | row) + "\n")
+    (path / "openbookqa.jsonl").unlink()
 
 
 def _twice(path: Path) -> None:
@@ -252,6 +298,8 @@ def test_a_suites_file_that_is_wrong_is_one_line_and_leaves_nothing(
     make, more, _ = MADE.get(suite, (lambda folder: folder, [], set()))
     data = make(tmp_path / "data")
     spoil(data)
+    if suite == "voicebench":
+        more = ["--subsets", next(data.glob("*.jsonl")).stem]
     with Server(write=said) as server:
         assert main(words(suite, data, tmp_path / "run", server, *more)) == 2
         assert not server.served
@@ -259,6 +307,45 @@ def test_a_suites_file_that_is_wrong_is_one_line_and_leaves_nothing(
     assert len(lines) == 1
     assert wanted in lines[0]
     assert not list((tmp_path / "run").glob("*.jsonl"))
+
+
+def test_an_estimate_speaks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A question is asked in two voices, so there are two verdicts to buy; who would speak them is paid for, too, and not asked."""
+    monkeypatch.setenv("TEST_KEY", KEY)
+    with Server() as server:
+        paid = ["--speaking.synthesiser", "openai_tts", "--speaking.speech-endpoint.base-url", server.url]
+        assert main(words("child_safety", child_safety(tmp_path), tmp_path / "run", server, "--estimate-cost", *paid)) == 0
+        assert not server.served
+    assert "openai (chosen): 2 verdicts to buy" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_corpus_is_asked_by_the_fold_that_is_named(tmp_path: Path) -> None:
+    data = emodb(tmp_path)
+    rows = {fold: read_data(data, {}, {}, corpus="emodb", fold=fold).data.utterances for fold in range(-1, 2)}
+    asked = {fold: {row.id for row in some if row.split == "test"} for fold, some in rows.items()}
+    fold = next(fold for fold in range(2) if asked[fold] and asked[fold] != asked[-1])
+    flags = ["--corpus", "emodb", "--fold", str(fold), "--bootstrap", "40", "--max-new-tokens", "2", "--out", str(tmp_path / "run")]
+    assert main(["evaluate", "--suite", "ser", "--data", str(data), *flags]) == 0
+    assert {row.utterance_id for row in read_rows(tmp_path / "run" / "replies.jsonl", Reply)} == asked[fold]
+
+
+def test_what_was_not_spoken_is_tried_again(tmp_path: Path) -> None:
+    """The program fails on one pair at first; the others are kept, and so it is with what was turned away for its sound."""
+    planned = [one for one in plan(0) if one.query.category == "gender"][:6]
+    program = two_voices.command(tmp_path)
+    good = (tmp_path / "speak.py").read_text()
+    (tmp_path / "speak.py").write_text(good.replace("voice =", f"assert text != {planned[0].query.text!r}\nvoice ="))
+
+    def speak_all() -> Spoken:
+        renders = {"age": ["adult"], "gender": ["male", "female"], "emotion": ["neutral"]}
+        return speak(planned, tmp_path / "clips", partial(Command, program, renders, {"male": "rms", "female": "slt"}))
+
+    first = speak_all()
+    assert (len(first.rows), {row.reason[:12] for row in first.rejected}) == (4, {"not spoken: "})
+    (tmp_path / "speak.py").write_text(good)
+    again = speak_all()
+    assert (len(again.rows), list(again.rejected)) == (6, [])
 
 
 def test_another_synthesiser_speaks_the_items_that_it_renders(

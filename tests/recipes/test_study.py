@@ -68,6 +68,10 @@ def test_layers_take_their_places_and_twins_are_trained_once(tmp_path: Path) -> 
     assert laid["head at the hand-over"].twin == "pe-ft"  # the last adapted layer is the hand-over here
     assert [name for name, one in laid.items() if one.twin] == ["head at the hand-over"]
     assert laid["vanilla"].train is None
+    half = chosen(tmp_path, train=TRAIN | {"adch": {"weight": 0.5}}, other_voices={"test": {"gender": 4}})
+    again = lay_out(half, settings.read_grid("pe_ft"), before_speaking(tmp_path, half))
+    assert again["λ 0.5"].twin == "pe-ft", "which is asked in other voices as well"
+    assert not again["pe-ft"].twin
     assert laid["pe-ft"].ask[0].adapter == tmp_path / "train" / "pe-ft" / "adapter"
 
 
@@ -91,6 +95,9 @@ def test_what_does_not_fit_is_said_before_any_work(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=said):
             study(chosen(tmp_path / "out", grid=str(file)))
         assert not list(tmp_path.glob("out/seed*"))
+    file.write_text(arm % ("steps = 3", "one") + '[[claims]]\nsaid = "Hear, hear"\nof = "one"\ncell = "voicebench hs"\n')
+    with pytest.raises(ValueError, match=r"claims: 'Hear, hear': hs is no mean over replies; compare pa_score"):
+        study(chosen(tmp_path / "out", grid=str(file)))
     with pytest.raises(ValueError, match=r"unknown grid 'pe_fd'|grid: unknown 'pe_fd'; known: .*pe_ft"):
         study(chosen(tmp_path / "out", grid="pe_fd"))
     with pytest.raises(ValueError, match=r"arms: unknown 'pe-fd' \(did you mean 'pe-ft'\?\)"):
@@ -128,6 +135,7 @@ def test_runs_that_disagree_are_refused(other: dict[str, object], said: str, tmp
 
     made("train/share", {"inputs": whole | {"data": "a part of it"}})
     made("eval/pe-ft", {})
+    made("analyze", {"inputs": {"data": "of its own"}})
     refuse_mixture(tmp_path, now)
     made("eval/vanilla", other)
     with pytest.raises(ValueError, match=rf"vanilla: {said} .*delete"):
@@ -219,8 +227,8 @@ ALSO = {"names": {"suite": "ser", "attribute": "gender"}, "rated": {"judge": "em
 
 
 def test_further_questions_stand_beside_the_test(data: Path, tmp_path: Path) -> None:
-    """A benchmark fills cells of its own; the test's own scores and costs are not written twice, and the cascade, which no benchmark
-    takes, is left out of it."""
+    """A benchmark fills cells of its own, which the cascade does not, for no benchmark takes it; what the test has scored already
+    stands under the name of the further question; no cost is told twice."""
     few = {"arms": ["vanilla", "cascade", "pe-ft"], "ask": {"bootstrap": 50, "limit": 4}, "bootstrap": 200}
     again = {"metrics": ["exact"], "limit": 2}
     study(chosen(tmp_path, data, also={"names": ALSO["names"], "again": again}, **few))
@@ -230,7 +238,8 @@ def test_further_questions_stand_beside_the_test(data: Path, tmp_path: Path) -> 
     assert {row.details["system"] for row in named.values()} == {ATTRIBUTES["gender"].question}
     places = Counter((row.run, row.suite, row.metric, row.group) for row in rows)
     assert set(places.values()) == {1}
-    assert (tmp_path / "seed-0" / "also-again" / "cascade" / "scores.jsonl").exists()
+    again_asked = {row.run: row.n for row in rows if (row.suite, row.metric, row.group) == ("again/pa/gender", "exact", "all")}
+    assert again_asked == {"vanilla": 2, "cascade": 2, "pe-ft": 2}
 
 
 def test_what_a_studys_judges_would_cost_is_known_before(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

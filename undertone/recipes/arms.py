@@ -17,7 +17,7 @@ AS_IT_IS = {"cascade", "against"}
 
 
 class Laid(NamedTuple):
-    """An arm with its settings; `twin` is an earlier arm that trains and asks the very same."""
+    """An arm with its settings; `twin` is an earlier arm that trains the very same and is asked all that this one is."""
 
     name: str
     train: settings.Finetune | settings.Align | None
@@ -36,13 +36,10 @@ def lay_out(chosen: settings.Study, grid: Grid, ground: Ground) -> dict[str, Lai
     if unknown := [name for name in wanted if name not in grid.arms]:
         raise ValueError(f"arms: unknown {unknown[0]!r}{suggest(unknown[0], grid.arms)}; the grid has {', '.join(grid.arms)}")
     laid: dict[str, Laid] = {}
-    alike: dict[str, str] = {}
     for name in wanted:
-        if missing(grid.arms[name], ground.layers):
-            continue
-        one = lay(chosen, grid, name, ground)
-        first = alike.setdefault(_nameless(one), name)
-        laid[name] = one._replace(twin="" if first == name else first)
+        if not missing(grid.arms[name], ground.layers):
+            one = lay(chosen, grid, name, ground)
+            laid[name] = one._replace(twin=next((other.name for other in laid.values() if not other.twin and _covers(other, one)), ""))
     return laid
 
 
@@ -129,8 +126,13 @@ def slug(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-.@" else "-" for letter in name)
 
 
-def _nameless(one: Laid) -> str:
-    """What makes two arms the same, whatever they are called; whose model a trained arm asks is said by its training."""
-    hidden = {"name", "out"} | ({"adapter", "model"} if one.train else set())
-    said = [part.model_dump_json(exclude=hidden) for part in (*one.ask, one.hear) if part]
-    return "\n".join([one.train.model_dump_json(exclude={"name", "out"}) if one.train else "", *said])
+def _covers(first: Laid, second: Laid) -> bool:
+    """Whether `first` trains the same, whatever the two are called, and is asked all that `second` is. Whose model a trained arm asks is
+    said by its training."""
+    hidden = {"name", "out"} | ({"adapter", "model"} if second.train else set())
+
+    def said(one: Laid) -> set[str]:
+        return {part.model_dump_json(exclude=hidden) for part in (*one.ask, one.hear) if part}
+
+    trained = [one.train.model_dump_json(exclude={"name", "out"}) if one.train else "" for one in (first, second)]
+    return trained[0] == trained[1] and said(second) <= said(first)

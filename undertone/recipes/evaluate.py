@@ -57,7 +57,7 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     scores += cost(chosen, run, asked, asking, corridor.model)
     write_rows(run.folder / "scores.jsonl", scores)
     if open_ones := [row.judgement for row in asked if row.judgement and row.judgement.value is None]:
-        said = "%d of %d replies are unscored (%s); the same command has them judged again"
+        said = "%d of %d replies are unscored (%s); the same command makes requests that failed again"
         logging.getLogger(__name__).warning(said, len(open_ones), len(asked), open_ones[0].reason)
     return scores
 

@@ -25,7 +25,10 @@ NOTE = 14
 """Tokens of a written note on all three attributes."""
 
 NOISY = 200
-"""How many voices are asked about in each condition."""
+"""How many voices are asked about in each condition, and of how many the style's own reply is weighed against the others'."""
+
+LEANING = "frozen/leaning"
+"""The suite of the judge-free stand-in for empathy: is the reply to the voice's own style the likeliest of all styles' replies?"""
 
 BESIDE = 1200
 """How many voices are asked about, and, a quarter of each category, how many replies of a baseline there are; in the full size less of what
@@ -104,6 +107,10 @@ def recognised(folder: Path, data: Path, models: dict[str, str], seed: int, most
     asked["aligned emotion"] = name(model=models["aligned"], limit=most, suite=SUITE, words=True, probe=True, consistency=True)
     through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
     asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
+    leaning = partial(name, suite=LEANING, leaning=True, limit=NOISY)
+    asked |= {"aligned leaning": leaning(model=models["aligned"]), "untagged leaning": leaning(model=models["untagged"])}
+    asked["words-only leaning"] = leaning(model=models["aligned"], typed=True)
+    asked["semantic emotion"] = few(model=EARS, suite=SUITE, words=True)
     asked["classifier emotion"] = name(model=models["classifier"], limit=most, suite=SUITE, by="head")
     asked["words-only emotion"] = few(model=models["aligned"], suite=SUITE, typed=True)
     asked |= {

@@ -101,12 +101,14 @@ def refuse_mixture(folder: Path, now: Mapping[str, object] | None = None) -> Non
     versions: dict[str, Path | str] = {json.dumps({key: now[key] for key in ("commit", "packages")}): "this session"} if now else {}
     for seed in sorted(folder.glob("seed-*")):
         read: dict[str, tuple[object, Path]] = {}
-        for path in sorted(seed.glob("*/*/provenance.json")):
+        for path in sorted([*seed.glob("*/provenance.json"), *seed.glob("*/*/provenance.json")]):
             table, run, kind = json.loads(path.read_text()), path.parent, path.parent.parent.name
             made = versions.setdefault(json.dumps({key: table.get(key) for key in ("commit", "packages")}), run)
             if len(versions) > 1:
                 other = next(where for where in versions.values() if where != made)
                 raise ValueError(f"{run}: made by another commit or other packages than {other}; delete it, or choose another --out")
+            if run.parent == seed:
+                continue  # voices and analysis: what they were made of is another thing
             # An arm may train on a share of the data; all are asked the same.
             alike = {"dtype": "dtype"} | ({f"data of {kind}": "data"} if kind != "train" else {})
             for name, field in alike.items():

@@ -25,7 +25,7 @@ def price(chosen: settings.Evaluate) -> dict[str, Cost]:
     suite: Suite = resolve(SUITES, chosen.suite, "suite")()
     if not suite.judges:
         return {}
-    items = chosen_items(chosen, suite.load)[1]
+    items = chosen_items(chosen, suite.load, unspoken=True)[1]
     rows = {name: [item.utterance for item in items if suite.judged_by(item) == name] for name in suite.judges}
     return asked_for(chosen, rows, {item.utterance.id: item.facts["said"] for item in items if "said" in item.facts})
 

@@ -17,7 +17,7 @@ from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_
 from undertone.recipes.recognize import recognize
 from undertone.recipes.report import report
 from undertone.recipes.stages import Stage, say, side_by_side
-from undertone.recipes.weighing import weighed
+from undertone.recipes.weighing import check, weighed
 from undertone.records import Score, read_rows
 from undertone.reporting.study import OTHER, page
 from undertone.run import open_run, provenance, write_atomic, write_rows
@@ -27,7 +27,7 @@ from undertone.settings.study import Grid
 def study(chosen: settings.Study) -> Path | None:
     """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md. With `estimate_cost` it only prints
     what the judges would cost."""
-    grid = settings.read_grid(chosen.grid)
+    check(grid := settings.read_grid(chosen.grid))
     if chosen.estimate_cost:
         estimate(chosen, grid)
         return None
@@ -63,22 +63,24 @@ def estimate(chosen: settings.Study, grid: Grid) -> None:
     if not chosen.data:
         raise ValueError("estimate_cost: the texts of the test are not written yet; name a folder that holds them with data")
     laid = lay_out(chosen, grid, before_speaking(chosen.out / f"seed-{chosen.seeds[0]}", chosen))
-    asked = (ask for one in laid.values() if not one.twin for ask in one.ask if ask.out.parent.name != ABROAD)
-    pricing.say_all(asked, len(chosen.seeds))
+    asked = [ask for one in laid.values() if not one.twin for ask in one.ask]
+    pricing.say_all([ask for ask in asked if ask.out.parent.name != ABROAD], len(chosen.seeds))
+    if others := sum(ask.out.parent.name == ABROAD for ask in asked):
+        print(f"not in it: the test in other voices, which {others} arms are asked and whose texts are not written yet")
 
 
 def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:
-    """The rows of an arm, or of its twin under its own name."""
+    """The rows of an arm, or of its twin under its own name; where [also.NAME] scores what was scored, its suites begin with NAME."""
     source = arms[one.twin] if one.twin else one
     folders = [part.out for part in (source.train, *source.ask, source.hear) if part]
     known: set[tuple[str, str, str]] = set()
     for folder in folders:
         kind = folder.parent.name
-        for row in read_rows(folder / "scores.jsonl", Score):
-            found = row.model_copy(update={"run": one.name, "suite": OTHER + row.suite if kind == ABROAD else row.suite})
-            # An arm's cost is that of its own test; and what that has scored, no further evaluation scores again.
-            place = found.suite, found.metric, found.group
-            further = kind == ABROAD or kind.startswith(ALSO)
-            if not (further and (row.suite == "cost" or place in known)):
-                known.add(place)
-                yield found
+        rows = list(read_rows(folder / "scores.jsonl", Score))
+        further = kind == ABROAD or kind.startswith(ALSO)
+        if further:  # an arm's cost is that of its own test
+            rows = [row for row in rows if row.suite != "cost"]
+        places = {(row.suite, row.metric, row.group) for row in rows}
+        before = OTHER if kind == ABROAD else f"{kind.removeprefix(ALSO)}/" if further and places & known else ""
+        known |= places if not before else set()
+        yield from (row.model_copy(update={"run": one.name, "suite": before + row.suite}) for row in rows)

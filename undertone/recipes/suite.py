@@ -44,17 +44,19 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     write_rows(run.folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
     known = replies.keys() | unheard(run.folder)
     silent = [item for item in items if item.utterance.id not in known]
-    scores = [counting(row, silent) for row in suite.scores(answered, scoring(chosen, run, judges, suite, items))]
+    scores = [counting(row, silent, suite) for row in suite.scores(answered, scoring(chosen, run, judges, suite, items))]
     scores = list(of_control(scores, chosen.control)) if chosen.control else scores
     write_rows(run.folder / "scores.jsonl", scores)
     warn(answered, run.folder)
     return scores
 
 
-def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded]) -> tuple[Loaded, list[Item]]:
-    """What a suite holds, and which items of it are asked."""
-    where = Source(chosen.data, chosen.out, chosen.seed, chosen.subsets, chosen.corpus, chosen.attribute, chosen.split)
-    loaded = load(where._replace(speaker=synthesiser(chosen.speaking), workers=chosen.speaking.workers))
+def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded], unspoken: bool = False) -> tuple[Loaded, list[Item]]:
+    """What a suite holds, and which items of it are asked; `unspoken`: items of our own are planned, and nobody speaks them."""
+    names = ("data", "seed", "subsets", "corpus", "fold", "attribute", "split", "columns", "values", "disjoint")
+    speaker = None if unspoken else synthesiser(chosen.speaking)
+    where = Source(make=chosen.out, speaker=speaker, workers=chosen.speaking.workers, **{name: getattr(chosen, name) for name in names})
+    loaded = load(where)
     items = few(loaded.items, chosen)
     return loaded, controlled(items, chosen) if chosen.control or chosen.words else items
 
@@ -64,9 +66,9 @@ def unheard(folder: Path) -> set[str]:
     return {row.id for row in Journal(folder / "rejected.jsonl").rows(Rejected)}
 
 
-def counting(row: Score, silent: Sequence[Item]) -> Score:
+def counting(row: Score, silent: Sequence[Item], suite: Suite) -> Score:
     """The score with the items counted to which an endpoint gave no reply: nobody can score what was not said."""
-    own = [item for item in silent if item.suite == row.suite and row.group in ("all", item.utterance.value)]
+    own = [item for item in silent if item.suite == row.suite and row.group in ("all", *suite.groups(item))]
     return row.model_copy(update={"unscored": row.unscored + len(own)})
 
 

@@ -12,7 +12,7 @@ from undertone.run import Journal, open_run
 from undertone.speech import pairs
 from undertone.speech.folder import write_folder
 from undertone.speech.pairs import SPLITS, Cast, Planned
-from undertone.speech.rendering import UNSPOKEN, Tally, ids, jobs, render, tally
+from undertone.speech.rendering import Tally, ids, jobs, render, tally, unfinished
 from undertone.speech.writers import write_queries
 from undertone.speech.writers.grammar import Query
 
@@ -29,11 +29,8 @@ def synthesize(chosen: settings.Synthesize) -> Path:
     work = jobs(plan(queries, chosen, speaker.renders, dealt.numbers))
 
     kept, rejected = Journal(run.folder / ".kept.jsonl"), Journal(run.folder / ".rejected.jsonl")
-    heard = [row for row in rejected.rows(Rejected) if not row.reason.startswith(UNSPOKEN)]
-    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in heard}
-    for one in (one for job in work if done.issuperset(ids(job, speaker)) for one in job):
-        speaker.count_spoken(one.query.text, one.attributes)  # its endpoint is the one that `make` gives to all
-    missing = [job for job in work if not done.issuperset(ids(job, speaker))]
+    # What was spoken is counted by `speaker`, whose endpoint is the one that `make` gives to all.
+    missing = unfinished(work, speaker, kept.rows(Utterance), rejected.rows(Rejected))
     for rendered in bar("speaking", len(missing))(render(missing, make, run.folder, chosen.workers)):
         if chosen.strict and rendered.rejected:
             raise ValueError(f"strict: {rendered.rejected[0].file_name} was rejected: {rendered.rejected[0].reason}")

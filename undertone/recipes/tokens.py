@@ -18,19 +18,22 @@ from undertone.records import Score, Utterance
 from undertone.run import Run
 from undertone.speech.prosody import STATISTICS, statistics
 
+FOLDS = 24
+"""Speakers are held out one at a time, or where there are more, in so many groups."""
+
 
 def probed(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """How well a linear probe tells the values from the clips' mean token, each speaker held out in turn (METHOD B.4)."""
+    """How well a linear probe tells the values from the clips' mean token, speakers held out (METHOD B.4)."""
     speakers, values = [row.speaker for row in rows], [row.attributes[chosen.attribute] for row in rows]
     states = torch.stack([corridor.heard[row.id].float().mean(0) for row in rows])[None]
-    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed)
+    folds = speaker_folds(speakers, min(len(set(speakers)), FOLDS), chosen.seed)
     right = probe(states, [sorted(set(values)).index(value) for value in values], folds)[0]
     mean = clustered_mean(right, speakers, chosen.bootstrap, chosen.seed, RATE)
     yield run.score(suite, "probe_wa", "all", mean.value, mean.n, low=mean.low, high=mean.high)
 
 
 def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """R² of pitch, energy and rate, each speaker held out in turn: what the clips' mean token holds of the voice (r2), and, of models that
+    """R² of pitch, energy and rate, speakers held out: what the clips' mean token holds of the voice (r2), and, of models that
     undertone align made, what the speech encoder's mean state holds (r2_encoder)."""
     waves = [corridor.sounds.wave(row) for row in rows]
     said = np.stack([statistics(wave, corridor.model.sample_rate) for wave in waves])[:, [STATISTICS.index(name) for name in MEASURES]]
@@ -38,7 +41,7 @@ def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequen
     if isinstance(corridor.model, FrozenLLM):
         parts["r2_encoder"] = torch.cat([encoded(corridor, rows[i : i + chosen.batch]) for i in range(0, len(rows), chosen.batch)])
     speakers = [row.speaker for row in rows]
-    folds = speaker_folds(speakers, min(len(set(speakers)), 24), chosen.seed).tolist()
+    folds = speaker_folds(speakers, min(len(set(speakers)), FOLDS), chosen.seed).tolist()
     for metric, states in parts.items():
         found = determination(held_out(states.numpy(), said, folds), said)
         for name, value in zip(MEASURES, found.tolist(), strict=True):

@@ -51,6 +51,18 @@ def weighed(grid: Grid, run: Run, laid: Seeds, resamples: int = 2000) -> Iterato
         yield row(apart.value, apart.n, low=apart.low, high=apart.high, details=told)
 
 
+REPLIED = (*OF_A_VERDICT, "exact", "preference")
+"""Metrics that are means over replies; `wa` is one over voices that were recognised."""
+
+
+def check(grid: Grid) -> None:
+    """ValueError names the first claim whose cell cannot be weighed: it is known before any training."""
+    for claim in grid.claims:
+        for text in filter(None, (claim.cell, claim.than_cell)):
+            if (metric := Cell.read(text).metric) not in (*REPLIED, "wa"):
+                raise ValueError(f"claims: {claim.said!r}: {metric} is no mean over replies; compare {', '.join(REPLIED)}, or wa")
+
+
 def side(laid: Seeds, name: str, text: str) -> Side | None:
     """What every training of an arm adds to a cell; None where one was not run or not asked that."""
     trainings: list[list[Value]] = []
@@ -87,15 +99,13 @@ def tallied(chosen: settings.Evaluate, rows: Sequence[Utterance], cell: Cell) ->
 
 
 def adds(row: Asked, metric: str) -> float | None:
-    """What one reply adds to `metric`; None where it has none. ValueError where the metric is no mean over replies."""
+    """What one reply adds to `metric`, one of `REPLIED`; None where it has none."""
     if metric in OF_A_VERDICT:
         judged = row.judgement.value if row.judgement else None
         return None if judged is None else OF_A_VERDICT[metric](judged)
     if metric == "exact":
         return float(exactly_right(row))
-    if metric == "preference":
-        return None if row.reply.preference is None else preferred(row.reply.preference)
-    raise ValueError(f"{metric}: no mean over replies; compare {', '.join(OF_A_VERDICT)}, exact, preference, or wa of what was recognised")
+    return None if row.reply.preference is None else preferred(row.reply.preference)
 
 
 def recognised(chosen: settings.Recognize, rows: Sequence[Utterance]) -> list[Value]:

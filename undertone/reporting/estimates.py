@@ -13,6 +13,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "vanilla": ("Vanilla", "the model as it came"),
         "semantic": ("Semantic stage", "frozen language model, ears taught the words alone"),
         "words-only": ("Words only", "frozen language model, the words typed"),
+        "untaught": ("Untaught", "the base as it came, which knows simulated voices and no recording"),
         "untagged": ("Untagged", "ears taught on replies to the words without a speaker note"),
         "statistics": ("Statistics", "a logistic regression on MFCC and F0 statistics of the same clips; no model hears them"),
         "classifier": ("Classifier", "a standalone classifier on the same encoder and data; it answers nothing"),
@@ -24,6 +25,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "all-layer": ("All layers", "LoRA in every layer of the language model"),
         "random-layers": ("Random layers", "LoRA in as many layers, drawn at random"),
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),
+        "by-note": ("Aligned, by note", "the aligned model, which caption of the voice it finds likeliest"),
         "aligned": ("Aligned", "behavioural alignment: ears taught what the frozen language model says to words and speaker note"),
         "pe-ft": ("PE-FT", "LoRA in the chosen layers, trained with the auxiliary head (ADCH)"),
     }

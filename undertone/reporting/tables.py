@@ -13,6 +13,7 @@ VERDICTS = ("p_plus", "p_zero", "p_minus")
 LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "ua", "ratio")
 SUITES = {
     "frozen/synthesised": "Frozen road, simulated voices",
+    "frozen/leaning": "Frozen road, does the style’s own reply come first?",
     "frozen/ravdess4": "Frozen road, RAVDESS, four emotions",
     "frozen/ravdess6": "Frozen road, RAVDESS, six emotions",
     "frozen/age": "Frozen road, child or adult",

@@ -177,7 +177,7 @@ class Recognize(Model):
     words: bool = False
     """also have the words repeated, and count word errors"""
     probe: bool = False
-    """also fit linear probes on the clips' mean token, each speaker held out in turn: the attribute; pitch, energy and rate (R²)"""
+    """also fit linear probes on the clips' mean token, speakers held out: the attribute; pitch, energy and rate (R²)"""
     consistency: bool = False
     """also compare with the reply to the typed words and the true note: ROUGE-L, KL per token, nearness of the representations"""
     leaning: bool = False
@@ -201,8 +201,8 @@ class Recognize(Model):
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
-        if self.typed and (self.consistency or self.leaning or self.probe or self.by in ("head", "choice")):
-            raise ValueError("typed words are not heard; leave consistency, leaning, probe and by out")
+        if self.typed and (self.consistency or self.probe or self.by in ("head", "choice")):
+            raise ValueError("typed words are not heard; leave consistency, probe and by out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
         for value in self.among:

@@ -1,7 +1,7 @@
 """Planned renderings → clips on disk, all cores busy."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,19 @@ def jobs(planned: Sequence[Planned]) -> list[Job]:
     for i, one in enumerate(planned):
         grouped.setdefault(one.pair or f"single-{i}", []).append(one)
     return list(grouped.values())
+
+
+def unfinished(work: Sequence[Job], speaker: Synthesiser, kept: Iterable[Utterance], rejected: Iterable[Rejected]) -> list[Job]:
+    """The jobs of which something was neither `kept` nor turned away for how it sounds; of the others `speaker` takes note."""
+    done = {row.id for row in kept} | {row.id for row in rejected if not row.reason.startswith(UNSPOKEN)}
+    missing = []
+    for job in work:
+        if done.issuperset(ids(job, speaker)):
+            for one in job:
+                speaker.count_spoken(one.query.text, one.attributes)
+        else:
+            missing.append(job)
+    return missing
 
 
 def render(work: Sequence[Job], make: Callable[[], Synthesiser], folder: Path, workers: int) -> Iterator[Rendered]:

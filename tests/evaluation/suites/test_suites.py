@@ -385,13 +385,19 @@ def paired(number: int) -> Utterance:
 
 
 def checked(tmp_path: Path) -> list[Answered]:
-    """What a rule-bound judge says of the replies of five pairs, twice over."""
+    """What a rule-bound judge says of the replies of five pairs, and another who says the same."""
     write_folder(tmp_path, [paired(i) for i in range(10)])
     items = JudgeCheck().load(Source(tmp_path, tmp_path)).items
     rows = [answered(one, one.facts["said"]) for one in items]
     verdicts = RuleJudge().judge([row.item.utterance for row in rows], [row.reply for row in rows])
     assert len(cases([row.item.utterance for row in rows], [row.reply for row in rows])) == 60
-    return [row._replace(judgement=verdict) for row, verdict in zip(rows, verdicts, strict=True)]
+    named = [one.model_copy(update={"judge": f"{one.judge} {row.item.facts['judge']}"}) for row, one in zip(rows, verdicts, strict=True)]
+    return [row._replace(judgement=verdict) for row, verdict in zip(rows, named, strict=True)]
+
+
+def test_the_rules_agreement_with_itself_is_no_finding(tmp_path: Path) -> None:
+    rows = [row._replace(judgement=row.judgement.model_copy(update={"judge": "rule"})) for row in checked(tmp_path) if row.judgement]
+    assert {metric for _, metric, _ in found(JudgeCheck().scores(rows, HOW))} == {"pa_score"}
 
 
 def test_a_judge_that_is_right_gives_one_minus_one_and_nought(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_four_accuracies_of_ifeval_and_their_mean() -> None:
     assert four == {"strict_prompt": (0.25, 4, 1), "loose_prompt": (0.5, 4, 1)}
     assert scores["voicebench/ifeval", "strict_instruction", "all"] == (pytest.approx(4 / 7), 7, 2)
     assert scores["voicebench/ifeval", "loose_instruction", "all"] == (pytest.approx(5 / 7), 7, 2)
-    assert scores["voicebench/ifeval", "accuracy", "all"] == (pytest.approx((0.25 + 0.5 + 4 / 7 + 5 / 7) / 4), 5, 1)
+    assert scores["voicebench/ifeval", "accuracy", "all"] == (pytest.approx((0.25 + 0.5 + 4 / 7 + 5 / 7) / 4), 4, 1)
 
 
 def whole() -> list[Answered]:
@@ -123,7 +123,7 @@ def test_the_overall_score_is_the_mean_of_nine() -> None:
     assert overall.low is not None
     assert overall.high is not None
     assert overall.low < overall.value < overall.high
-    assert overall.n == 19
+    assert (overall.n, overall.unscored) == (18, 1), "an answer that names no option is in no mean"
 
 
 def test_the_leaderboards_own_figures_come_to_its_overall_score() -> None:

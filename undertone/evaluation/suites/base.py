@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 from undertone.evaluation.metrics import MakeScore
 from undertone.intervals import Estimate
 from undertone.models.base import Prompt
-from undertone.records import BrokenRow, Judgement, Rejected, Reply, Score, Utterance
+from undertone.records import Axis, BrokenRow, Judgement, Rejected, Reply, Score, Utterance
 from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.synthesisers.espeak import Espeak
 
@@ -45,17 +45,21 @@ class Loaded(NamedTuple):
 
 class Source(NamedTuple):
     """Where a suite reads: `data` as the user names it (a file, a folder, a name on the hub), the folder in which it may `make` clips, and
-    the settings that some suites need, such as the `speaker` of our own items."""
+    the settings that some suites need, such as the `speaker` of our own items (None: they are planned and not spoken)."""
 
     data: Path
     make: Path
     seed: int = 0
     subsets: Sequence[str] = ()
     corpus: str = ""
+    fold: int = -1
+    columns: Mapping[str, str] = MappingProxyType({})
+    values: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    disjoint: Sequence[Axis] = ()
     attribute: str = "emotion"
     split: str = "test"
     workers: int = 0
-    speaker: Callable[[], Synthesiser] = Espeak
+    speaker: Callable[[], Synthesiser] | None = Espeak
 
 
 class Scoring(NamedTuple):
@@ -92,6 +96,10 @@ class Suite(ABC):
     def prompt(self, item: Item, audio: Any, system: str) -> Prompt:
         """How the item is put to the model: by its sound alone, unless the suite asks something about it."""
         return Prompt(audio=audio, system=system)
+
+    def groups(self, item: Item) -> tuple[str, ...]:
+        """The groups of scores that `item` counts in, beside "all": the voice's value, and the style that the suite names."""
+        return tuple(filter(None, (item.utterance.value, str(item.facts.get("style", "")))))
 
     def judged_by(self, item: Item) -> str:
         """The one of `judges` that judges replies to `item`; "" where none does."""

@@ -13,6 +13,7 @@ from undertone.speech.corpora.clips import json_rows
 
 AGE, EMOTION = "sd-eval/age", "sd-eval/emotion"
 FILES = ("sdeval_test-age.json", "sdeval_test-emo.json")
+_KINDS = (("wav_path", str, "a path"), ("info", str, "a word"), ("target", list, "a list of objects with a reply each"))
 _OTHER = {"child": "adult", "adult": "child"}
 
 
@@ -47,6 +48,9 @@ def _item(row: Mapping[str, Any], where: str) -> Item:
     for field in ("utt_id", "transcript", "wav_path", "info", "target"):
         if not row.get(field):
             raise BrokenRow(f"{where}: no {field}")
+    for field, kind, words in _KINDS:
+        if not isinstance(row[field], kind):
+            raise BrokenRow(f"{where}: {field} should be {words}")
     right = [one.get("reply") for one in row["target"] if isinstance(one, Mapping)]
     if not right or not all(isinstance(one, str) and one for one in right):
         raise BrokenRow(f"{where}: target should be a list of objects with a reply each")

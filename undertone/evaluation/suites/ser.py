@@ -19,7 +19,8 @@ class Asking(Suite):
 
     def load(self, source: Source) -> Loaded:
         """The clips of the split whose attribute is known; ValueError where there is none."""
-        found = corpora.read_data(source.data, {}, {}, corpus=source.corpus)
+        words = (source.columns, source.values)
+        found = corpora.read_data(source.data, *words, disjoint=source.disjoint, corpus=source.corpus, fold=source.fold)
         rows = [row for row in found.data.utterances if row.split == source.split and source.attribute in row.attributes]
         if not rows:
             raise ValueError(f"{source.data}: no clip of split {source.split!r} says its {source.attribute}")

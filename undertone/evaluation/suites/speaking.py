@@ -8,8 +8,8 @@ from typing import NamedTuple
 from undertone.progress import bar
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
-from undertone.speech.pairs import Planned
-from undertone.speech.rendering import ids, jobs, render
+from undertone.speech.pairs import Planned, utterance
+from undertone.speech.rendering import ids, jobs, render, unfinished
 from undertone.speech.synthesisers.base import Synthesiser
 from undertone.speech.writers.grammar import Query
 
@@ -29,11 +29,14 @@ def question(text: str, category: str, topic: str) -> Query:
     return Query(text, topic, topic, category, False, "", dict.fromkeys(("child", "adult", "male", "female"), ""))
 
 
-def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesiser], workers: int = 0) -> Spoken:
-    """Every rendering in `folder`, in the order of the plan; one that is there already is not made again.
+def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesiser] | None, workers: int = 0) -> Spoken:
+    """Every rendering in `folder`, in the order of the plan; one that is there already is not made again, one that was not spoken is tried
+    again. Without a synthesiser nothing is spoken: rows of clips that are not there.
 
     Pairs of which the synthesiser does not render a voice are left out; ValueError where it renders none.
     """
+    if make is None:
+        return Spoken([utterance(one, "", "", 0.0, "") for one in planned], [])
     speaker = make()
     mute = {one.pair for one in planned if not rendered(speaker, one.attributes)}
     if not (able := [one for one in planned if one.pair not in mute]):
@@ -43,15 +46,14 @@ def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesis
         said = "%d of %d items are left out: the synthesiser %s does not render their voices"
         logging.getLogger(__name__).warning(said, len(planned) - len(able), len(planned), speaker.name)
     kept, rejected = Journal(folder / ".kept.jsonl"), Journal(folder / ".rejected.jsonl")
-    done = {row.id for row in kept.rows(Utterance)} | {row.id for row in rejected.rows(Rejected)}
     work = jobs(able)
-    missing = [job for job in work if not done.issuperset(ids(job, speaker))]
+    missing = unfinished(work, speaker, kept.rows(Utterance), rejected.rows(Rejected))
     for spoken in bar("speaking", len(missing))(render(missing, make, folder, workers)):
         kept.append(spoken.kept)
         rejected.append(spoken.rejected)
     place = {name: i for i, name in enumerate(name for job in work for name in ids(job, speaker))}
     rows = {row.id: row for row in kept.rows(Utterance) if row.id in place}
-    gone = {row.id: row for row in rejected.rows(Rejected) if row.id in place}
+    gone = {row.id: row for row in rejected.rows(Rejected) if row.id in place and row.id not in rows}
     return Spoken(sorted(rows.values(), key=lambda row: place[row.id]), list(gone.values()))
 
 

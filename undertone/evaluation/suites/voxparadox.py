@@ -54,6 +54,10 @@ class VoxParadox(Suite):
         asked = [item.facts["question"], *options, "Answer with the letter of the right option."]
         return Prompt(audio=audio, system=system, text="\n".join(asked))
 
+    def groups(self, item: Item) -> tuple[str, ...]:
+        """Its task."""
+        return (str(item.facts["task"]),)
+
     def scores(self, answered: Sequence[Answered], how: Scoring) -> Iterator[Score]:
         """Of all items, then of each task."""
         for group in dict.fromkeys(["all", *(row.item.facts["task"] for row in answered)]):

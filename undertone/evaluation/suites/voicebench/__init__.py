@@ -34,6 +34,11 @@ class Parts(NamedTuple):
     of: Callable[[Array], Array]
     clusters: Sequence[str]
 
+    @property
+    def scored(self) -> int:
+        """How many of its items are scored: the second part of each says whether; an IFEval prompt is where all of it can be told."""
+        return int((self.columns[:, 1] > 0).sum())
+
 
 @final
 class VoiceBench(Suite):
@@ -82,7 +87,9 @@ def overall(parts: Mapping[str, Parts], how: Scoring) -> Score:
     # Subsets share no texts, so whole texts are drawn over all of them.
     names = [f"{i}:{name}" for i, one in enumerate(some) for name in one.clusters]
     thinnest = min(len(set(one.clusters)) for one in some)
-    return how.row("voicebench", "hs", "all", clustered_statistic(columns, mean, names, how.resamples, how.seed, RATE, thinnest))
+    found = clustered_statistic(columns, mean, names, how.resamples, how.seed, RATE, thinnest)
+    scored = sum(one.scored for one in some)
+    return how.row("voicebench", "hs", "all", found._replace(n=scored), unscored=len(columns) - scored)
 
 
 def _value(parts: Parts) -> float:
@@ -154,7 +161,7 @@ def _ifeval(rows: Sequence[Answered], suite: str, how: Scoring) -> Iterator[Scor
         yield how.row(suite, metric, "all", found._replace(n=counted), unscored=whole - counted)
     parts = _parts(rows, "ifeval")
     found = clustered_statistic(columns, parts.of, parts.clusters, how.resamples, how.seed, RATE)
-    yield how.row(suite, "accuracy", "all", found, unscored=int((columns[:, 1] == 0).sum()))
+    yield how.row(suite, "accuracy", "all", found._replace(n=parts.scored), unscored=len(rows) - parts.scored)
 
 
 def _instruction_columns(rows: Sequence[Answered]) -> Array:

@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from undertone.evaluation.suites.base import Item, Loaded, Sound, Source, unique_items
 from undertone.evaluation.suites.tables import AUDIO, rows_of, sound_of
+from undertone.evaluation.suites.voicebench.instructions import followed
+from undertone.evaluation.suites.voicebench.reasoning import conclusion
 from undertone.records import BrokenRow, Utterance, build
 
 Rule = Literal["open", "qa", "mcq", "bbh", "ifeval", "harm"]
@@ -87,6 +89,13 @@ def _item(row: Mapping[str, Any], part: Part, number: int, where: str) -> Item:
         "reply": truth,
     }
     facts = {"rule": part.rule, "task": str(name)} | (dict(_instructions(row, where)) if part.rule == "ifeval" else {})
+    try:  # what no reply could be scored by is known before anything is asked
+        if part.rule == "bbh":
+            conclusion("", str(name))
+        if part.rule == "ifeval":
+            followed("a reply", facts["kinds"], facts["arguments"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BrokenRow(f"{where}: {error}") from None
     return Item(build(Utterance, fields, where), f"voicebench/{part.name}", facts)
 
 
@@ -94,4 +103,6 @@ def _instructions(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any
     kinds, arguments = row["instruction_id_list"], row["kwargs"]
     if not isinstance(kinds, Sequence) or not isinstance(arguments, Sequence) or len(kinds) != len(arguments):
         raise BrokenRow(f"{where}: instruction_id_list and kwargs should be lists of one length")
+    if not all(some is None or isinstance(some, Mapping) for some in arguments):
+        raise BrokenRow(f"{where}: kwargs should be a list of objects")
     yield from (("kinds", list(kinds)), ("arguments", [dict(some or {}) for some in arguments]))
