@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from undertone.lookup import resolve
-from undertone.models import FAMILIES
+from undertone.models import FAMILIES, tiny
 from undertone.models.kimi_audio.family import SPEECH_TOKENIZER, WHISPER, KimiAudio, tiny_ranks
 
 STOCK = tuple(name for name in FAMILIES if name != "frozen_llm")
@@ -67,3 +68,14 @@ def saved(family: str, folder: Path, seed: int = 0) -> Path:
 def named(family: str, folder: Path) -> list[str]:
     """The flags that open it."""
     return ["--model", str(folder), *(["--family", "generic"] if family == "generic" else [])]
+
+
+def llama(folder: Path, vocabulary: int = 0, template: bool = True) -> str:
+    """A language model of another family with the embedded tokenizer."""
+    tokens = tiny.tokenizer()
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary or len(tokens), **sizes)).save_pretrained(folder)
+    if not template:
+        tokens.chat_template = None
+    tokens.save_pretrained(folder)
+    return str(folder)

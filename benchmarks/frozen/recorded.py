@@ -44,7 +44,7 @@ READ: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in METH
     "classifier": ("aligned", {"by": "choice"}),
     "by-note": ("aligned", {"by": "note"}),
     "words-only": ("aligned", {"typed": True}),
-    "untaught": ("", {}),
+    "untaught": ("", {"per_speaker": False}),
 }
 """Run → the method whose model is asked ("": the base), and how."""
 
@@ -92,12 +92,12 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
             fold=fold,
             suite=suite,
             out=out / f"{run}-{fold}" / "ask",
-            **read,
-        )
+        ).model_copy(update=read)
         for run, (method, read) in runs.items()
         for fold in FOLDS
     }
     held = ask(model=given.base, name="untaught", split="train", probe=True, suite=suite, out=out / "untaught-probes" / "ask")
+    held = held.model_copy(update={"per_speaker": False})
     side_by_side(Stage(recognize, one) for one in (held, *asked.values()))
     probes = [row for row in recognize(held) if row.metric in ("probe_wa", "r2", "r2_encoder")]
     return probes + scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoints import llama
 from safetensors import safe_open
 from torch import nn
 from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
     Wav2Vec2BertModel,
@@ -138,17 +137,6 @@ def test_a_saved_model_holds_no_language_model_and_hears_the_same(encoder: str, 
     prompt = [Prompt(audio=wave(1.3))]
     assert again.listen(again.encode(prompt)).equal(model.listen(model.encode(prompt)))
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["language_model"]["name"] == tiny.LANGUAGE_MODEL
-
-
-def llama(folder: Path, vocabulary: int = 0, template: bool = True) -> str:
-    """A language model of another family with the embedded tokenizer."""
-    tokens = tiny.tokenizer()
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
-    LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary or len(tokens), **sizes)).save_pretrained(folder)
-    if not template:
-        tokens.chat_template = None
-    tokens.save_pretrained(folder)
-    return str(folder)
 
 
 def test_another_language_model_is_refused(tmp_path: Path) -> None:
