@@ -82,7 +82,8 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
         for fold in FOLDS
         for name in names
     )
-    runs = {run: how for run, how in READ.items() if how[0] in ("", *names)}
+    able = [*names, *([""] if given.base else [])]
+    runs = {run: how for run, how in READ.items() if how[0] in able}
     say(f"{suite}: recognising")
     ask = partial(settings.Recognize, attribute=given.attribute, bootstrap=0, features=given.out / ".features", **shared)
     asked = {
@@ -98,8 +99,9 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
     }
     held = ask(model=given.base, name="untaught", split="train", probe=True, suite=suite, out=out / "untaught-probes" / "ask")
     held = held.model_copy(update={"per_speaker": False})
-    side_by_side(Stage(recognize, one) for one in (held, *asked.values()))
-    probes = [row for row in recognize(held) if row.metric in ("probe_wa", "r2", "r2_encoder")]
+    held_too = [held] if given.base else []
+    side_by_side(Stage(recognize, one) for one in (*held_too, *asked.values()))
+    probes = [row for one in held_too for row in recognize(one) if row.metric in ("probe_wa", "r2", "r2_encoder")]
     return probes + scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
 
 
@@ -203,7 +205,7 @@ if __name__ == "__main__":
     parser.add_argument("--corpus", default="ravdess")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--attribute", default="emotion")
-    parser.add_argument("--base", required=True, help="model that every method goes on from")
+    parser.add_argument("--base", required=True, help="model that every method goes on from; empty: an encoder that learnt nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/recorded"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--steps", type=int, default=80)
