@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import tone
+from encoder_folders import ENCODERS
 from safetensors.torch import load_file
 from test_corridor import killed_when, lines, undertone
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from undertone import settings
 from undertone.cli import main
@@ -100,13 +100,15 @@ def untrained(trained: Path, folder: Path) -> Path:
     return folder
 
 
-def test_a_whisper_folder_drops_in_as_encoder(data: Path, tmp_path: Path) -> None:
-    sizes = dict(d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=48, decoder_layers=1, decoder_attention_heads=2)
-    rest = dict(decoder_ffn_dim=48, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
-    WhisperModel(WhisperConfig(num_mel_bins=128, **sizes, **rest)).save_pretrained(tmp_path / "whisper")
-    WhisperFeatureExtractor(feature_size=128).save_pretrained(tmp_path / "whisper")
-    folder = align(chosen(data, tmp_path / "a", encoder=str(tmp_path / "whisper"), steps=1, check_every=1, batch_size=2))
-    shutil.rmtree(tmp_path / "whisper")
+@pytest.mark.parametrize("note", ["made", "chosen"])
+@pytest.mark.parametrize("name", ["whisper", "wavlm"])
+def test_a_folder_of_another_encoder_drops_in(name: str, note: str, data: Path, tmp_path: Path) -> None:
+    """It is not needed any more once it was aligned, and its clips' notes can be chosen by what it hears."""
+    ENCODERS[name](tmp_path / name)
+    few = {"steps": 1, "check_every": 1, "batch_size": 2, "note": note, "trains": "note" if note == "chosen" else "front"}
+    few |= {"note_tokens": 8, "attributes": ["emotion"]}
+    folder = align(chosen(data, tmp_path / "a", encoder=str(tmp_path / name), **few))
+    shutil.rmtree(tmp_path / name)
     made = recognize(settings.Recognize(model=str(folder), data=data, out=tmp_path / "r", bootstrap=0, limit=6))
     assert next(row.n for row in made if row.metric == "ua") == 6
 

@@ -10,8 +10,9 @@ from undertone import settings
 from undertone.models import EARS, open_model
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.recipes.recognize import recognize
+from undertone.recipes.report import report
 from undertone.recipes.synthesize import synthesize
-from undertone.reporting.diagnosis import diagnoses
+from undertone.reporting.diagnosis import REMEDIES, diagnoses
 from undertone.reporting.estimates import estimates
 
 
@@ -29,7 +30,12 @@ def ask(data: Path, out: Path, **more: object) -> settings.Recognize:
 
 
 def missing(*asked: settings.Recognize) -> list[str]:
-    return [what for what, _ in diagnoses(estimates([row for one in asked for row in recognize(one)]), "ears")]
+    """What the rules find missing; the report page of these runs says so, and what to do."""
+    found = dict(diagnoses(estimates([row for one in asked for row in recognize(one)]), "ears"))
+    shown = report(settings.Report(runs=[one.out for one in asked], out=asked[0].out.parent / "report.html")).read_text()
+    assert all(REMEDIES[what] in shown for what in found)
+    assert not any(text in shown for what, text in REMEDIES.items() if what not in found)
+    return list(found)
 
 
 def test_a_deaf_encoder(data: Path, tmp_path: Path) -> None:
@@ -46,6 +52,7 @@ def test_ears_without_alignment(data: Path, tmp_path: Path) -> None:
     assert missing(ask(data, tmp_path / "run", probe=True)) == ["alignment"]
 
 
-def test_ears_in_noise(data: Path, tmp_path: Path) -> None:
-    through = [ask(data, tmp_path / name, by="head", condition=name, suite=f"noise/{name}") for name in ("clean", "snr0")]
+@pytest.mark.parametrize("how", [{"by": "head"}, {"model": "undertone-tiny"}], ids=["heads of ears", "a model that is asked in words"])
+def test_ears_in_noise(how: dict[str, str], data: Path, tmp_path: Path) -> None:
+    through = [ask(data, tmp_path / name, condition=name, suite=f"noise/{name}", **how) for name in ("clean", "snr0")]
     assert missing(*through) == ["robustness"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from checkpoints import llama
+from encoder_folders import ENCODERS
 from layouts import LAYOUTS, RAVDESS, SPEECHOCEAN762, lay_out, write_sound
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from undertone.cli import main
 from undertone.models.frozen_llm import FrozenLLM
@@ -109,8 +109,6 @@ def test_ears_are_not_put_before_another_language_model(data: Path, tmp_path: Pa
 
 
 def test_prosody_is_for_the_embedded_encoder_alone(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = {"d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_layers": 1}
-    WhisperModel(WhisperConfig(vocab_size=60, pad_token_id=0, **sizes, decoder_attention_heads=2)).save_pretrained(tmp_path / "whisper")
-    WhisperFeatureExtractor().save_pretrained(tmp_path / "whisper")
+    ENCODERS["whisper"](tmp_path / "whisper")
     words = ["align", "--encoder", str(tmp_path / "whisper"), "--data", str(data), "--corpus", "ravdess", "--out", str(tmp_path / "out")]
     assert "prosody: only the encoder conformer can be given it" in complaint([*words, "--prosody"], capsys)
