@@ -24,6 +24,14 @@ SUITES = {
 }
 
 
+KINDS = {
+    "recognition": "Recognition of ",
+    "ser": "Names the voice: ",
+    "leakage": "Words that leak into what is named: ",
+    "conflict": "Words against voice: ",
+}
+"""Titles of suites that come in several, by what stands before the stroke."""
+
 BY_STYLE = ("reply_rouge_l", "reply_kl", "matched")
 """Metrics beside the leading one that are shown group by group although they are known of all together, too."""
 
@@ -137,7 +145,8 @@ def finer(own: Estimates, suite: str, lead: str, overall: Collection[str]) -> di
 
 def suite_title(suite: str) -> str:
     """The suite's name as people read it."""
-    return SUITES.get(suite, suite.removeprefix("pa/").replace("recognition/", "recognition of ").capitalize())
+    kind, _, rest = suite.partition("/")
+    return SUITES.get(suite, f"{KINDS[kind]}{rest}" if kind in KINDS and rest else suite.removeprefix("pa/").capitalize())
 
 
 def leading(own: Iterable[Key], suite: str) -> str:
