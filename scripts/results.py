@@ -9,6 +9,17 @@ from undertone.run import write_atomic
 from undertone.settings import read_grid
 
 HOME = Path(__file__).parent.parent
+TITLES = {
+    "estimate": "Estimates",
+    "frozen": "The frozen road",
+    "languages": "Other accents, and German",
+    "pe_ft": "PE-FT",
+    "recorded": "On recordings, what each step buys",
+    "roads": "Both roads on the same tests",
+    "speed": "Speed",
+    "suites": "Benchmarks, asked of the embedded models",
+}
+"""Heads of the sections, by the names of their files; a study is told by its grid."""
 
 
 def page() -> str:
@@ -24,7 +35,7 @@ def section(path: Path) -> str:
     kind, _, grid = path.stem.partition("study_")
     if not kind:
         return f"# Study {grid}\n\n{study.page(rows, read_grid(grid), source)}"
-    return "\n".join(filter(None, [results(rows, source), study.claims(rows)])) + "\n"
+    return "\n".join(filter(None, [f"# {TITLES[path.stem]}\n", results(rows, source), study.claims(rows)])) + "\n"
 
 
 if __name__ == "__main__":
