@@ -108,7 +108,12 @@ def test_the_small_demo_of_the_frozen_road(tmp_path: Path) -> None:
         assert cells[run, "frozen/synthesised", "exact", "all"].n >= 90
     assert cells["oracle", "frozen/synthesised", "pa_score", "all"].value > 0.9  # type: ignore[operator]
     assert abs(cells["words-only", "frozen/synthesised", "pa_score", "all"].value) < 0.1  # type: ignore[arg-type]
-    for run in ("aligned", "classifier", "words-only"):
+    for run in ("aligned", "classifier", "words-only", "semantic"):
         assert (run, "frozen/synthesised", "ua", "all") in cells
     assert ("aligned", "content", "exact_drop", "all") in cells
+    assert cells["semantic", "frozen/synthesised", "wer", "all"].value < 0.2  # type: ignore[operator]
+    for run in ("aligned", "untagged", "words-only"):
+        assert (run, "frozen/leaning", "own_likeliest", "all") in cells
+    assert cells["aligned", "cost", "peak_bytes", "training"].value > 1e8  # type: ignore[operator]
+    assert 0 < cells["demo", "cost", "seconds", "whole"].value < 600  # type: ignore[operator]
     assert (tmp_path / "report.html").read_text().count("<audio") >= 12
