@@ -1,0 +1,77 @@
+"""What each step buys on recordings: the probes that choose a note, fitted to what the encoder makes of RAVDESS, arm by arm.
+
+    python benchmarks/frozen/steps.py --data RAVDESS --base runs/demo-frozen/seed-0/align/aligned/model
+
+The language model relays what the probes choose (recorded.py), so these are asked alone, on the same four folds. Rows go to
+OUT/scores.jsonl, suites frozen/ravdess4 and frozen/ravdess6: runs base (all steps: ears that were aligned on simulated voices, told the
+prosody, each clip heard relative to its speaker's others), ears (before that alignment), untrained (an encoder that learnt nothing), and
+base with one step less or more. Finished parts are not repeated.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from recorded import FOLDS, ONLY_NAMES, pooled, suites
+
+from undertone import settings
+from undertone.evaluation.recognition import recognition_scores, ua_difference
+from undertone.models import EARS
+from undertone.recipes.align import align
+from undertone.recipes.recognize import recognize
+from undertone.recipes.stages import Stage, say, side_by_side
+from undertone.records import Score
+from undertone.run import Run, commit, write_rows
+
+ARMS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "without speaker": {"per_speaker": False},
+    "without prosody": {"per_speaker": False, "prosody": False},
+    "augmented": {"augment": 0.5, "spec_augment": 0.5},
+    "ears": {"model": EARS},
+    "untrained": {"model": ""},
+}
+"""Run → how it differs from the base. An encoder that is not told the prosody knows no usual speaker either."""
+
+
+def run_suite(given: argparse.Namespace, suite: str, among: list[str]) -> list[Score]:
+    """Fit the probes of every arm and fold, and score the folds' answers together."""
+    out, data = given.out / suite.replace("/", "-"), {"corpus": "ravdess", "data": given.data, "among": among}
+    fit = partial(
+        settings.Align, model=given.base, attributes=["emotion"], trains="note", note="chosen", note_tokens=14, tasks=ONLY_NAMES, prosody=True,
+        objectives=settings.Objectives(ctc=0.0, style=0.0), per_speaker=True, steps=1, check_every=1, teacher=given.out / ".teacher", **data,
+    )  # fmt: skip
+    say(f"{suite}: fitting {', '.join(ARMS)}")
+    place = {(arm, fold): out / f"{arm.replace(' ', '-')}-{fold}" for arm in ARMS for fold in FOLDS}
+    side_by_side(
+        Stage(align, fit(out=folder / "align", name=arm, fold=fold).model_copy(update=ARMS[arm])) for (arm, fold), folder in place.items()
+    )
+    ask = partial(settings.Recognize, attribute="emotion", by="choice", bootstrap=0, suite=suite, features=given.out / ".features", **data)
+    asked = {
+        (arm, fold): ask(
+            model=str(folder / "align" / "model"), name=arm, fold=fold, per_speaker=ARMS[arm].get("per_speaker", True), out=folder / "ask"
+        )
+        for (arm, fold), folder in place.items()
+    }
+    side_by_side(Stage(recognize, one) for one in asked.values())
+    where = argparse.Namespace(corpus="ravdess", data=given.data, attribute="emotion")
+    named = {arm: pooled(where, [asked[arm, fold] for fold in FOLDS]).named for arm in ARMS}
+    scores: list[Score] = []
+    for arm, rows in named.items():
+        score = partial(Run(given.out, arm, 0, commit()).score, details={"corpus": "ravdess", "by": "choice"})
+        scores += recognition_scores(rows, score, 2000, 0, "emotion")
+        if arm != "base":
+            gain = ua_difference(rows, named["base"], score, 2000, 0, "emotion")
+            scores += [one.model_copy(update={"group": "less base"}) for one in gain]
+    return [one.model_copy(update={"suite": suite}) for one in scores]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--base", required=True, help="model that was aligned on simulated voices")
+    parser.add_argument("--out", type=Path, default=Path("runs/steps"))
+    chosen = parser.parse_args()
+    rows = [row for suite, among in suites("ravdess", "emotion").items() for row in run_suite(chosen, suite, among)]
+    write_rows(chosen.out / "scores.jsonl", rows)
