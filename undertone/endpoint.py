@@ -82,6 +82,7 @@ class Unasked:
 
     model: str
     base_url: str | None = None
+    concurrency: int = 1
 
     @property
     def address(self) -> str:

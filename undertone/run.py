@@ -31,16 +31,24 @@ class Run(NamedTuple):
 
 
 def open_run(
-    folder: Path, name: str, settings: dict[str, Any], seed: int, device: str = "", inputs: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    name: str,
+    settings: dict[str, Any],
+    seed: int,
+    device: str = "",
+    inputs: Mapping[str, str] = MappingProxyType({}),
+    usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> Run:
-    """Make or reopen a run folder. A folder of other settings, or of other `inputs` (name → hash), is refused: results never mix.
+    """Make or reopen a run folder. A folder of other settings, or of other `inputs` (name → hash), is refused: results never mix. Settings
+    that it was made without were as `usual`.
 
     `device` is what the work is done on, in words (empty: this machine's CPU); a run that goes on elsewhere names both.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept, results = folder / "settings.json", _results(folder)
     if kept.exists() and results:
-        old, new = (_material(parse_json(text, str(kept))) for text in (kept.read_text(), json.dumps(settings, default=str)))
+        before = _filled(parse_json(kept.read_text(), str(kept)), usual)
+        old, new = _material(before), _material(json.loads(json.dumps(settings, default=str)))
         if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
             raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
     made_by = folder / "provenance.json"
@@ -81,11 +89,19 @@ IMMATERIAL = frozenset(
         "max_tokens_spent",
         "base_url",
         "key_variable",
-        "arms",  # of a study: each arm and seed has a folder of its own
+        "arms",  # of a study: each arm and seed, and what they are asked besides, has a folder of its own
         "seeds",
+        "also",
     }
 )
 """Settings that change how the work is done, not what comes of it: a run may go on with others."""
+
+
+def _filled(table: Any, usual: Any) -> Any:
+    """The table with what it lacks of `usual`, nested tables too."""
+    if not isinstance(table, dict) or not isinstance(usual, Mapping):
+        return table
+    return {**usual, **{key: _filled(value, usual.get(key)) for key, value in table.items()}}
 
 
 def _material(table: Any) -> Any:

@@ -156,7 +156,7 @@ def scored(given: argparse.Namespace, suite: str, answered: dict[str, Answered],
     for name, rows in named.items():
         score = Run(given.out, name, given.seed, commit()).score
         told = {"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody, "augment": given.augment}
-        more = partial(score, details=told)
+        more = partial(score, details=told | READ.get(name, ("", {}))[1] | (dict(prosody=False, augment=0.0) if name == "untaught" else {}))
         scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
         scores += by_sex(given, rows, more)
         if name in answered:

@@ -39,8 +39,9 @@ def run_suite(given: argparse.Namespace, suite: str, among: list[str]) -> list[S
     """Fit the probes of every arm and fold, and score the folds' answers together."""
     out, data = given.out / suite.replace("/", "-"), {"corpus": "ravdess", "data": given.data, "among": among}
     fit = partial(
-        settings.Align, model=given.base, attributes=["emotion"], trains="note", note="chosen", note_tokens=14, tasks=ONLY_NAMES, prosody=True,
-        objectives=settings.Objectives(ctc=0.0, style=0.0), per_speaker=True, steps=1, check_every=1, teacher=given.out / ".teacher", **data,
+        settings.Align, model=given.base, attributes=["emotion"], trains="note", note="chosen", note_tokens=14, tasks=ONLY_NAMES,
+        prosody=True, per_speaker=True, objectives=settings.Objectives(ctc=0.0, style=0.0), steps=1, check_every=1,
+        teacher=given.out / ".teacher", **data,
     )  # fmt: skip
     say(f"{suite}: fitting {', '.join(ARMS)}")
     place = {(arm, fold): out / f"{arm.replace(' ', '-')}-{fold}" for arm in ARMS for fold in FOLDS}

@@ -2,8 +2,8 @@
 
     python benchmarks/suites/asked.py --demo runs/demo --frozen runs/demo-frozen --ravdess RAVDESS
 
-Rows go to OUT/scores.jsonl: runs vanilla, pe-ft and aligned; suites conflict/ATTRIBUTE, ser/data (and ser/data/age …), ser/ravdess,
-leakage/ravdess, judge-check, and control/text-only, where the claims of conflict are typed. Finished parts are not repeated.
+Rows go to OUT/scores.jsonl: runs vanilla, pe-ft and aligned, and rule, the judge; suites conflict/ATTRIBUTE, ser/data (and ser/data/age …),
+ser/ravdess, leakage/ravdess, judge-check, and control/text-only, where the claims of conflict are typed. Finished parts are not repeated.
 """
 
 import argparse

@@ -52,9 +52,7 @@ def test_a_corpus_that_is_wrong_is_named(command: str, name: str, tmp_path: Path
     data = lay_out(tmp_path / "data", LAYOUTS[corpus])
     spoil(data)
     words = [command, *EARS, "--data", str(data), "--corpus", corpus, "--out", str(tmp_path / "out")]
-    line = complaint(words, capsys)
-    assert said in line
-    assert str(data) in line or said in line
+    assert said in complaint(words, capsys)
 
 
 def test_a_listed_sound_that_is_not_there_is_noted_and_mixed_rates_are_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

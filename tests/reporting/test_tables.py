@@ -63,6 +63,11 @@ def test_what_some_group_alone_has_is_shown_for_the_runs_that_have_it() -> None:
     assert [column.head for column in one.finer["recall"].columns] == ["sad"]
 
 
+def test_a_suite_is_led_by_what_it_is_for() -> None:
+    rows = [score("aligned", "frozen/leaning", metric, "all", 0.7) for metric in ("ua", "wa", "own_likeliest")]
+    assert section(estimates(rows), "frozen/leaning").lead == "own_likeliest"
+
+
 def test_cost_takes_every_metric_and_group() -> None:
     rows = [score("pe-ft", "cost", "seconds", group, 9.0, None, n=1) for group in ("asking", "training")]
     rows.append(score("vanilla", "cost", "trainable_parameters", "all", 0, None, n=1))

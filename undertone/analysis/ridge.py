@@ -1,4 +1,4 @@
-"""What a clip's pooled states hold of pitch, energy and rate: ridge regression, each speaker held out in turn."""
+"""What a clip's pooled states hold of pitch, energy and rate: ridge regression, speakers held out."""
 
 from collections.abc import Sequence
 

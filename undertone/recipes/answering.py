@@ -17,8 +17,9 @@ from undertone.models import open_model
 from undertone.models.base import Prompt, SpeechLM
 from undertone.models.endpoint import Served
 from undertone.progress import bar
-from undertone.recipes.asking import exchangeable, swapped
+from undertone.recipes.asking import swapped
 from undertone.recipes.listening import Waves, listened, usable
+from undertone.recipes.rows import exchangeable
 from undertone.recipes.served import BOUGHT, send
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal, Run

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from undertone.evaluation.metrics import suite_of
 from undertone.evaluation.replies import Ask
 from undertone.models.base import Prompt
 from undertone.recipes.opening import Corridor
-from undertone.recipes.rows import require, sample
+from undertone.recipes.rows import exchangeable, require, selected
 from undertone.recipes.served import Line
 from undertone.records import CONTENT, Reply, Utterance, pairs
 
@@ -42,39 +42,6 @@ def questions(chosen: settings.Evaluate, corridor: Corridor | Line) -> list[Utte
     rows = [row for row in rows if row.id in heard]
     # Once more: a clip that cannot be heard leaves its partner alone.
     return exchangeable(rows, chosen.data) if control and control.every else rows
-
-
-def selected(chosen: settings.Evaluate, known: Iterable[Utterance]) -> list[Utterance]:
-    """The utterances among `known` that are to be asked; ValueError where there is none."""
-    control = CONTROLS.get(chosen.control)
-    members = [row for row in known if row.split == chosen.split and row.suite in chosen.suites]
-    if control and control.every:
-        members = exchangeable(members, chosen.data)
-    cells: dict[str, list[Utterance]] = {}
-    for row in members:
-        cells.setdefault(suite_of(row), []).append(row)
-    rows = [row for some in cells.values() for row in (sample(some, chosen.limit, chosen.seed) if chosen.limit else some)]
-    if not rows:
-        raise ValueError(f"{chosen.data}: no utterance of {', '.join(chosen.suites)} in split {chosen.split!r}")
-    return rows
-
-
-def exchangeable(rows: Sequence[Utterance], where: Path) -> list[Utterance]:
-    """The `rows` whose pair has two voices, so that they can change places. ValueError where a suite has none; content has none by
-    design and is left out."""
-    kept: list[Utterance] = []
-    for suite in dict.fromkeys(suite_of(row) for row in rows if row.category != CONTENT):
-        members = pairs(row for row in rows if row.category != CONTENT and suite_of(row) == suite)
-        two = [row for pair in members if len(pair) == 2 and pair[0].value != pair[1].value for row in pair]
-        if not two:
-            raise ValueError(
-                f"{where}: no two voices of {suite} say the same, so none can change places; "
-                "name their pair (--columns pair …), or leave that suite or this control out"
-            )
-        kept += two
-    if not kept and rows:
-        raise ValueError(f"{where}: content alone has no two voices that could change places; ask other suites, or leave this control out")
-    return kept
 
 
 def prompting(chosen: settings.Evaluate, corridor: Corridor | Line, rows: Sequence[Utterance]) -> Asking:

@@ -31,7 +31,7 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
     model.front.with_note(chosen.note_tokens or model.front.projector.note_tokens, values)
     made = model.front.projector.note
     assert isinstance(made, Chosen)
-    # What is augmented is heard once more, changed as the dice fall: half of what a probe is fitted to is as recorded.
+    # What is augmented is heard once more, changed as the dice fall: half of what a probe is fitted to, or more, is as recorded.
     torch.manual_seed(chosen.seed)
     takes = [frames.plain, frames.changed] if chosen.augment or chosen.spec_augment else [frames.plain]
     profiles = torch.cat([profile(model, take, rows, chosen.batch) for take in takes])
@@ -39,7 +39,7 @@ def choose(chosen: settings.Align, model: FrozenLLM, frames: Frames, rows: Seque
     table = model.module.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
     for name, of in values.items():
         told, block = [i for i, row in enumerate(shown) if name in row.attributes], made.block(name)
-        found = fit(profiles[told], [of.index(shown[i].attributes[name]) for i in told], STRENGTH)
+        found = fit(profiles[told], [of.index(shown[i].attributes[name]) for i in told], STRENGTH / len(takes))
         made.slopes[block], made.constants[block] = found.folded()
         for place, value in enumerate(of, start=block.start):
             ids = model.reply_ids(note({name: value}))[: made.bank.shape[1]]

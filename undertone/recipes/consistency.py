@@ -67,7 +67,7 @@ def leaned(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Seque
     for i in bar(f"{run.name}: leaning")(range(0, len(rows), chosen.batch)):
         part = range(i, min(i + chosen.batch, len(rows)))
         with torch.inference_mode():
-            asked = corridor.model.prefill(corridor.model.encode([heard(chosen, corridor, rows[k], chosen.system) for k in part]))
+            asked = corridor.model.prefill(corridor.model.encode([heard(chosen, corridor, rows[k], "") for k in part]))
             each = [corridor.model.log_likelihoods(asked, [teacher.text(told[k][j]) for k in part]) for j in range(len(values))]
         found.append(torch.stack(each, 1))
     own = [row.attributes[chosen.attribute] for row in rows]

@@ -31,7 +31,7 @@ CONTROLLED = 240
 def demo(chosen: settings.Demo) -> Path:
     """Synthesise, analyse, fine-tune, evaluate, report; returns the report page. Finished stages are not repeated."""
     out = chosen.out or Path("runs/demo" if chosen.road == "pe-ft" else "runs/demo-frozen")
-    run = open_run(out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""))
+    run = open_run(out, "demo", chosen.model_dump(mode="json"), chosen.seed, device_name(""), usual=chosen.usual())
     size = SIZES[chosen.size]
     seeds = range(chosen.seed, chosen.seed + size.seeds)
     folders = [run.folder / f"seed-{seed}" for seed in seeds]

@@ -108,14 +108,13 @@ def recognised(folder: Path, data: Path, models: dict[str, str], seed: int, most
     through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
     asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
     leaning = partial(name, suite=LEANING, leaning=True, limit=NOISY)
-    asked |= {"aligned leaning": leaning(model=models["aligned"]), "untagged leaning": leaning(model=models["untagged"])}
+    asked |= {f"{method} leaning": leaning(model=models[method]) for method in ("aligned", "untagged")}
     asked["words-only leaning"] = leaning(model=models["aligned"], typed=True)
     asked["semantic emotion"] = few(model=EARS, suite=SUITE, words=True)
     asked["classifier emotion"] = name(model=models["classifier"], limit=most, suite=SUITE, by="head")
     asked["words-only emotion"] = few(model=models["aligned"], suite=SUITE, typed=True)
-    asked |= {
-        f"{method} emotion": few(model=model, suite=SUITE) for method, model in models.items() if method not in ("aligned", "classifier")
-    }
+    others = {method: model for method, model in models.items() if method not in ("aligned", "classifier")}
+    asked |= {f"{method} emotion": few(model=model, suite=SUITE) for method, model in others.items()}
     return {
         run: one.model_copy(update={"out": folder / "recognize" / run.replace(" ", "-"), "name": run.partition(" ")[0]})
         for run, one in asked.items()

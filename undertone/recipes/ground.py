@@ -52,12 +52,10 @@ def ground_of(chosen: settings.Study, grid: Grid, folder: Path, seed: int) -> Gr
     return Ground(folder, seed, data, other, read_layers(folder / "analyze"))
 
 
-def before_speaking(folder: Path, chosen: settings.Study) -> Ground:
+def before_speaking(folder: Path, chosen: settings.Study, seed: int = 0) -> Ground:
     """A ground on which settings can be laid out and nothing else, before anything is made."""
     guess = {"voice": "0-0", "meaning": "1-1", "adapt": "0-1", "after": "2-2", "hand_over": "1"}
-    return Ground(
-        folder, chosen.seeds[0], chosen.data or folder, folder if chosen.other_voices else None, with_ends(chosen.layers or guess)
-    )
+    return Ground(folder, seed, chosen.data or folder, folder if chosen.other_voices else None, with_ends(chosen.layers or guess))
 
 
 def read_layers(folder: Path) -> dict[str, str | int]:

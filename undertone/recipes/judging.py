@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from undertone import settings
+from undertone.evaluation.judges import JUDGES
 from undertone.evaluation.judges.base import Judge
 from undertone.evaluation.metrics import Asked
 from undertone.evaluation.suites.base import Answered, Item, Scoring, Suite
@@ -12,28 +13,28 @@ from undertone.lookup import resolve
 from undertone.records import Judgement, Score
 from undertone.run import Run
 
-OF_OTHER_SCALES = ("empathy", "voicebench_rating", "voicebench_answer")
-"""Judges whose verdicts are no +1, 0, −1, as a suite that leaves the judge to its user wants them."""
-
 
 def called(name: str, chosen: settings.Evaluate) -> tuple[str, Mapping[str, object]]:
-    """A judge and its endpoint: the chosen one, the second one, or one that the suite names and that sits where the chosen one does.
-
-    ValueError where the user's judge gives no verdicts of PA.
-    """
-    kind = {"chosen": chosen.judge, "second": chosen.second_judge}.get(name, "") if chosen.suite else ""
-    if kind in OF_OTHER_SCALES:
-        raise ValueError(f"judge: {kind} does not say whether a reply suits its speaker; the suite {chosen.suite} takes rule or openai")
+    """A judge and its endpoint: the chosen one, the second one, or one that the suite names and that sits where the chosen one does."""
     if name == "second":
         return chosen.second_judge, chosen.second_endpoint.model_dump()
     return (chosen.judge if name == "chosen" else name), chosen.endpoint.model_dump()
 
 
+def check(suite: Suite, chosen: settings.Evaluate) -> None:
+    """ValueError, before anything is made or asked, where a judge of the user's gives no verdicts of PA, or is compared with itself."""
+    own = [name for name in suite.judges if name in ("chosen", "second")]
+    for name in own:
+        kind, _ = called(name, chosen)
+        if not getattr(resolve(JUDGES, kind, "judge"), "of_pa", True):
+            raise ValueError(f"judge: {kind} does not say whether a reply suits its speaker; the suite {chosen.suite} takes rule or openai")
+    if len(own) > 1 and chosen.judge != "rule" and called("chosen", chosen) == called("second", chosen):
+        raise ValueError("second_judge: the same judge at the same endpoint agrees with itself; name another one, such as rule")
+
+
 def needed(suite: Suite, items: Sequence[Item], chosen: settings.Evaluate) -> list[str]:
     """The judges that these items need; without an endpoint those that would ask a model are left out, and their replies are unscored."""
     names = [name for name in suite.judges if any(suite.judged_by(item) == name for item in items)]
-    if {"chosen", "second"} <= set(names) and chosen.judge != "rule" and called("chosen", chosen) == called("second", chosen):
-        raise ValueError("second_judge: the same judge at the same endpoint agrees with itself; name another one, such as rule")
     able = [name for name in names if called(name, chosen)[0] == "rule" or called(name, chosen)[1]["model"]]
     if missing := [name for name in names if name not in able]:
         logging.getLogger(__name__).warning(

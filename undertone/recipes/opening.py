@@ -68,9 +68,9 @@ def begin(chosen: Align | Analyze | Finetune | Evaluate | Recognize, name: str) 
         inputs["data"] = sha256(inventory(chosen.data)).hexdigest()
     inputs |= {"model": weights} if chosen.model and (weights := weights_hash(chosen.model)) else {}
     if chosen.model.startswith(SERVED):
-        return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, "endpoint", inputs)
+        return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, "endpoint", inputs, chosen.usual())
     inputs["dtype"] = choose_dtype(chosen.dtype, choose_device(chosen.device))  # what empty means depends on the machine
-    return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs)
+    return open_run(chosen.out, name, chosen.model_dump(mode="json"), chosen.seed, device_name(chosen.device), inputs, chosen.usual())
 
 
 def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corridor:

@@ -8,8 +8,8 @@ from undertone.evaluation.judges.chat import ChatJudge, Cost
 from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Suite
 from undertone.lookup import resolve
-from undertone.recipes.asking import selected
 from undertone.recipes.judging import called
+from undertone.recipes.rows import selected
 from undertone.recipes.suite import chosen_items
 from undertone.records import CONTENT, Reply, Utterance, read_rows
 from undertone.speech import corpora
@@ -57,17 +57,17 @@ def say(chosen: settings.Evaluate) -> None:
     print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
 
 
-def say_all(evaluations: Iterable[settings.Evaluate], seeds: int) -> None:
-    """Print what the evaluations of a study would cost together, each with so many seeds, and which of them its spend limit would stop."""
+def say_all(evaluations: Iterable[settings.Evaluate]) -> None:
+    """Print what the evaluations of a study would cost together, and which of them its spend limit would stop."""
     whole: dict[str, Cost] = {}
     for one in evaluations:
         costs = price(one)
         for name, cost in costs.items():
-            whole[name] = Cost(*(before + seeds * more for before, more in zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
+            whole[name] = Cost(*map(sum, zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
         if (tokens := sum(cost.tokens for cost in costs.values())) > one.endpoint.max_tokens_spent:
-            print(f"{one.out.parent.name}/{one.out.name}: about {tokens} tokens are more than its endpoint.max_tokens_spent")
+            print(f"{one.out}: about {tokens} tokens are more than its endpoint.max_tokens_spent")
     _lines(whole)
-    print(f"about {sum(cost.tokens for cost in whole.values())} tokens in all, over {seeds} seeds; nothing was asked")
+    print(f"about {sum(cost.tokens for cost in whole.values())} tokens in all; nothing was asked")
 
 
 def _lines(costs: Mapping[str, Cost]) -> None:

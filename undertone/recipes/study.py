@@ -31,9 +31,9 @@ def study(chosen: settings.Study) -> Path | None:
     if chosen.estimate_cost:
         estimate(chosen, grid)
         return None
-    run = open_run(chosen.out, "study", chosen.model_dump(mode="json"), chosen.seeds[0], device_name(""))
+    run = open_run(chosen.out, "study", chosen.model_dump(mode="json"), chosen.seeds[0], device_name(""), usual=chosen.usual())
     refuse_mixture(run.folder, provenance())
-    lay_out(chosen, grid, before_speaking(run.folder, chosen))  # a setting that nobody knows is known before hours of work
+    lay_out(chosen, grid, before_speaking(run.folder, chosen, chosen.seeds[0]))  # a setting that nobody knows is known before hours of work
     laid: list[tuple[Ground, dict[str, Laid]]] = []
     for seed in chosen.seeds:
         ground = ground_of(chosen, grid, run.folder / f"seed-{seed}", seed)
@@ -62,11 +62,12 @@ def estimate(chosen: settings.Study, grid: Grid) -> None:
     """Print what the judges of all arms and seeds would cost."""
     if not chosen.data:
         raise ValueError("estimate_cost: the texts of the test are not written yet; name a folder that holds them with data")
-    laid = lay_out(chosen, grid, before_speaking(chosen.out / f"seed-{chosen.seeds[0]}", chosen))
-    asked = [ask for one in laid.values() if not one.twin for ask in one.ask]
-    pricing.say_all([ask for ask in asked if ask.out.parent.name != ABROAD], len(chosen.seeds))
+    grounds = [before_speaking(chosen.out / f"seed-{seed}", chosen, seed) for seed in chosen.seeds]
+    laid = [one for ground in grounds for one in lay_out(chosen, grid, ground).values() if not one.twin]
+    asked = [ask for one in laid for ask in one.ask]
+    pricing.say_all(ask for ask in asked if ask.out.parent.name != ABROAD)
     if others := sum(ask.out.parent.name == ABROAD for ask in asked):
-        print(f"not in it: the test in other voices, which {others} arms are asked and whose texts are not written yet")
+        print(f"not in it: the test in other voices, asked {others} times, whose texts are not written yet")
 
 
 def scores(one: Laid, arms: Mapping[str, Laid]) -> Iterator[Score]:

@@ -12,10 +12,9 @@ from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Loaded, Source, Suite
 from undertone.lookup import resolve
 from undertone.recipes.answering import answers
-from undertone.recipes.asking import exchangeable
-from undertone.recipes.judging import called, judged, needed, scoring, warn
+from undertone.recipes.judging import called, check, judged, needed, scoring, warn
 from undertone.recipes.opening import begin
-from undertone.recipes.rows import sample
+from undertone.recipes.rows import exchangeable, sample
 from undertone.recipes.speaking import synthesiser
 from undertone.records import Rejected, Reply, Score
 from undertone.run import Journal, write_atomic, write_rows
@@ -25,6 +24,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     """Writes items.jsonl, replies.jsonl, judgements.jsonl and scores.jsonl; a killed run goes on behind its last reply, and no verdict is
     bought twice."""
     suite: Suite = resolve(SUITES, chosen.suite, "suite")()
+    check(suite, chosen)
     loaded, items = chosen_items(chosen, suite.load)
     run = begin(chosen, chosen.name)
     journal = Journal(run.folder / "replies.jsonl")
@@ -54,9 +54,9 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
 def chosen_items(chosen: settings.Evaluate, load: Callable[[Source], Loaded], unspoken: bool = False) -> tuple[Loaded, list[Item]]:
     """What a suite holds, and which items of it are asked; `unspoken`: items of our own are planned, and nobody speaks them."""
     names = ("data", "seed", "subsets", "corpus", "fold", "attribute", "split", "columns", "values", "disjoint")
-    speaker = None if unspoken else synthesiser(chosen.speaking)
-    where = Source(make=chosen.out, speaker=speaker, workers=chosen.speaking.workers, **{name: getattr(chosen, name) for name in names})
-    loaded = load(where)
+    told = {name: getattr(chosen, name) for name in names}
+    speaker = synthesiser(chosen.speaking, unspoken)
+    loaded = load(Source(make=chosen.out, speaker=speaker, workers=chosen.speaking.workers, unspoken=unspoken, **told))
     items = few(loaded.items, chosen)
     return loaded, controlled(items, chosen) if chosen.control or chosen.words else items
 
@@ -103,10 +103,11 @@ def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
 
 
 def bind(path: Path, items: Sequence[Item]) -> None:
-    """Write what is asked; ValueError where this run began with other items."""
+    """Write what is asked; ValueError where this run began with other items. More are no others: what was not spoken at first may be
+    now."""
     facts = [{"suite": item.suite, "facts": dict(item.facts)} | item.utterance.model_dump(mode="json") for item in items]
     text = "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in facts)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.exists() and not set(path.read_text(encoding="utf-8").splitlines()) <= set(text.splitlines()):
         raise ValueError(f"{path}: the suite holds other items than when this run began; choose another --out")
     write_atomic(path, text)
 

@@ -19,7 +19,7 @@ from undertone.speech.writers.grammar import Query
 
 def synthesize(chosen: settings.Synthesize) -> Path:
     """Make the data folder; clips that are there already are not spoken again."""
-    run = open_run(chosen.out, "synthesize", chosen.model_dump(mode="json"), chosen.seed)
+    run = open_run(chosen.out, "synthesize", chosen.model_dump(mode="json"), chosen.seed, usual=chosen.usual())
     if (run.folder / "metadata.jsonl").exists():
         return run.folder
     queries = write_queries(chosen.writer, chosen.topics, chosen.queries_per_topic, chosen.endpoint.model_dump(), run.folder)

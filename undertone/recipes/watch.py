@@ -72,8 +72,9 @@ class Memory:
 
             return torch.cuda.max_memory_allocated(self._gpu)
         with suppress(OSError):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
         import resource
         import sys
 
@@ -83,7 +84,8 @@ class Memory:
 def training_costs(
     run: Run, learnt: Iterable["torch.Tensor"], progress: "Progress", memory: Memory, dev: int, details: Mapping[str, Any]
 ) -> list[Score]:
-    """What a training took: weights that it changed, seconds, memory; and the dev loss of what it left, on `dev` clips."""
+    """What a training took: weights that it changed, seconds, memory (of its last session); and the dev loss of what it left, on `dev`
+    clips."""
     score = partial(run.score, "cost", details=details)
     return [
         score("trainable_parameters", "all", sum(value.numel() for value in learnt), 1),

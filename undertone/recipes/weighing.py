@@ -30,6 +30,7 @@ class Side(NamedTuple):
 def weighed(grid: Grid, run: Run, laid: Seeds, resamples: int = 2000) -> Iterator[Score]:
     """One row a claim whose arms were asked, its p-value adjusted for all claims that could be weighed; of one that could not, for want of
     a value, the row says so."""
+    check(grid)
     found: list[tuple[Claim, Difference | None, int]] = []
     for claim in grid.claims:
         ours = side(laid, claim.of, claim.cell)

@@ -10,7 +10,7 @@ from undertone.reporting.estimates import WALK, Estimate, Estimates, Key, groups
 
 Mark = Literal["", "best", "noise"]
 VERDICTS = ("p_plus", "p_zero", "p_minus")
-LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "ua", "acc_gt", "leakage", "hs", "ratio")
+LEADS = ("pa_score", "pa_rate", "exact", "accuracy", "own_likeliest", "ua", "acc_gt", "leakage", "hs", "ratio")
 SUITES = {
     "frozen/synthesised": "Frozen road, simulated voices",
     "frozen/leaning": "Frozen road, does the style’s own reply come first?",

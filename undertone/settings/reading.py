@@ -23,6 +23,11 @@ class Settings(BaseModel):
         defer_build=True,  # one command needs one recipe's settings
     )
 
+    @classmethod
+    def usual(cls) -> dict[str, Any]:
+        """What every setting is unless it is said: what a run was told that did not know the setting yet."""
+        return cls().model_dump(mode="json")
+
 
 class Server(Settings):
     """An OpenAI-compatible HTTP server. The key is read from the environment and never written anywhere."""

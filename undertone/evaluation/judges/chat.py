@@ -59,6 +59,8 @@ class ChatJudge(ABC):
     rubric: ClassVar[str]
     form: ClassVar[type[Ruling]]
     settles: ClassVar[Literal["mean", "majority"]] = "majority"
+    of_pa: ClassVar[bool] = True
+    """Whether its verdicts are +1, 0 and −1 (METHOD A.5)."""
 
     def __init__(self, answers: Answers, draws: int = 1) -> None:
         several = f":n{draws}" if draws > 1 else ""

@@ -23,6 +23,7 @@ class EmpathyJudge(ChatJudge):
     """10: the reply hears how the speaker feels and answers it; 1: it does not, or is none. Unscored where nobody knows the emotion."""
 
     kind, rubric, form, settles = "empathy", "rubric_empathy_v1", Rating, "mean"
+    of_pa = False
 
     def told(self, case: Case) -> Mapping[str, str]:
         """The words, how they were spoken, and the reply."""

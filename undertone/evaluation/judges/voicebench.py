@@ -25,6 +25,7 @@ class RatingJudge(ChatJudge):
     """5: right, complete and to the point; 1: no answer. Of several draws the mean counts, as in the official evaluator."""
 
     kind, rubric, form, settles = "voicebench_rating", "rubric_rating_v1", Mark, "mean"
+    of_pa = False
 
     def told(self, case: Case) -> Mapping[str, str]:
         """The request and the reply."""
@@ -40,6 +41,7 @@ class AnswerJudge(ChatJudge):
     """1: the reply says what the reference says, 0: it does not. Of several draws the majority counts; a tie is unscored."""
 
     kind, rubric, form, settles = "voicebench_answer", "rubric_answer_v1", RightOrWrong, "majority"
+    of_pa = False
 
     def told(self, case: Case) -> Mapping[str, str]:
         """The question, the reference and the reply."""

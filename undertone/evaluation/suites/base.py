@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
 
 class Source(NamedTuple):
     """Where a suite reads: `data` as the user names it (a file, a folder, a name on the hub), the folder in which it may `make` clips, and
-    the settings that some suites need, such as the `speaker` of our own items (None: they are planned and not spoken)."""
+    the settings that some suites need, such as the `speaker` of our own items, which may be left `unspoken`."""
 
     data: Path
     make: Path
@@ -59,7 +59,8 @@ class Source(NamedTuple):
     attribute: str = "emotion"
     split: str = "test"
     workers: int = 0
-    speaker: Callable[[], Synthesiser] | None = Espeak
+    speaker: Callable[[], Synthesiser] = Espeak
+    unspoken: bool = False
 
 
 class Scoring(NamedTuple):

@@ -61,6 +61,6 @@ def plan(path: Path, seed: int) -> list[Planned]:
 
 def _spoken(source: Source) -> Loaded:
     folder = source.make / "clips"
-    spoken = speak(plan(source.data, source.seed), folder, source.speaker, source.workers)
+    spoken = speak(plan(source.data, source.seed), folder, source.speaker, source.workers, source.unspoken)
     rows = [row.model_copy(update={"reply": None, "contrast_reply": None, "content_reply": None}) for row in spoken.rows]
     return Loaded([Item(row, SUITE) for row in rows], in_folder(folder), spoken.rejected)

@@ -105,7 +105,7 @@ def plan(seed: int) -> list[Planned]:
 
 
 def _spoken(source: Source) -> Loaded:
-    spoken = speak(plan(source.seed), source.make / "clips", source.speaker, source.workers)
+    spoken = speak(plan(source.seed), source.make / "clips", source.speaker, source.workers, source.unspoken)
     items = []
     for row in spoken.rows:
         facts = {"attribute": row.category, "voice": row.attributes[row.category], "words": row.topic}

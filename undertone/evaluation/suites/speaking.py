@@ -29,14 +29,12 @@ def question(text: str, category: str, topic: str) -> Query:
     return Query(text, topic, topic, category, False, "", dict.fromkeys(("child", "adult", "male", "female"), ""))
 
 
-def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesiser] | None, workers: int = 0) -> Spoken:
+def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesiser], workers: int = 0, unspoken: bool = False) -> Spoken:
     """Every rendering in `folder`, in the order of the plan; one that is there already is not made again, one that was not spoken is tried
-    again. Without a synthesiser nothing is spoken: rows of clips that are not there.
+    again. `unspoken`: nothing is, and the rows are of clips that are not there.
 
     Pairs of which the synthesiser does not render a voice are left out; ValueError where it renders none.
     """
-    if make is None:
-        return Spoken([utterance(one, "", "", 0.0, "") for one in planned], [])
     speaker = make()
     mute = {one.pair for one in planned if not rendered(speaker, one.attributes)}
     if not (able := [one for one in planned if one.pair not in mute]):
@@ -45,6 +43,8 @@ def speak(planned: Sequence[Planned], folder: Path, make: Callable[[], Synthesis
     if mute:
         said = "%d of %d items are left out: the synthesiser %s does not render their voices"
         logging.getLogger(__name__).warning(said, len(planned) - len(able), len(planned), speaker.name)
+    if unspoken:
+        return Spoken([utterance(one, speaker.name, speaker.version, 0.0, "") for one in able], [])
     kept, rejected = Journal(folder / ".kept.jsonl"), Journal(folder / ".rejected.jsonl")
     work = jobs(able)
     missing = unfinished(work, speaker, kept.rows(Utterance), rejected.rows(Rejected))
