@@ -129,15 +129,15 @@ def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> N
 
 
 def test_a_setting_that_a_run_did_not_know_was_as_usual(tmp_path: Path) -> None:
-    """A folder that was made before a setting there was goes on, with its usual value and with no other; tables inside tables, too."""
-    usual = {"data": "d", "also": {}, "speaking": {"synthesiser": "espeak"}, "endpoint": {"model": "", "form": "plain"}}
-    old = {"data": "mine", "endpoint": {"model": "m"}}
+    """A folder that was made before a setting there was goes on, with its usual value and with no other; what stands in its tables is all of them."""
+    usual = {"data": "d", "speaking": {"synthesiser": "espeak"}, "train": {"age": 900}}
+    old = {"data": "mine", "train": {}}
     open_run(tmp_path, "vanilla", old, 0)
     (tmp_path / "replies.jsonl").write_text("{}\n")
-    now = usual | old | {"endpoint": {"model": "m", "form": "plain"}}
+    now = usual | old
     open_run(tmp_path, "vanilla", now, 0, usual=usual)
     (tmp_path / "settings.json").write_text(json.dumps(old))
-    for changed in ({"speaking": {"synthesiser": "flite"}}, {"endpoint": {"model": "m", "form": "free"}}):
+    for changed in ({"speaking": {"synthesiser": "flite"}}, {"train": {"age": 900}}):
         with pytest.raises(ValueError, match=rf"other settings \({next(iter(changed))}\)"):
             open_run(tmp_path, "vanilla", now | changed, 0, usual=usual)
 

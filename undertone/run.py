@@ -47,7 +47,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     kept, results = folder / "settings.json", _results(folder)
     if kept.exists() and results:
-        before = _filled(parse_json(kept.read_text(), str(kept)), usual)
+        before = {**usual, **parse_json(kept.read_text(), str(kept))}
         old, new = _material(before), _material(json.loads(json.dumps(settings, default=str)))
         if changed := sorted(key for key in old | new if old.get(key) != new.get(key)):
             raise ValueError(f"{kept}: this folder belongs to a run with other settings ({', '.join(changed)}); choose another --out")
@@ -95,13 +95,6 @@ IMMATERIAL = frozenset(
     }
 )
 """Settings that change how the work is done, not what comes of it: a run may go on with others."""
-
-
-def _filled(table: Any, usual: Any) -> Any:
-    """The table with what it lacks of `usual`, nested tables too."""
-    if not isinstance(table, dict) or not isinstance(usual, Mapping):
-        return table
-    return {**usual, **{key: _filled(value, usual.get(key)) for key, value in table.items()}}
 
 
 def _material(table: Any) -> Any:

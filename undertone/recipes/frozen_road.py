@@ -105,8 +105,8 @@ def recognised(folder: Path, data: Path, models: dict[str, str], seed: int, most
     few = partial(name, limit=BESIDE)
     asked = {f"aligned {attribute}": few(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
     asked["aligned emotion"] = name(model=models["aligned"], limit=most, suite=SUITE, words=True, probe=True, consistency=True)
-    through = {condition: name(model=models["aligned"], condition=condition, words=True, limit=NOISY) for condition in CONDITIONS}
-    asked |= {f"aligned {condition}": one.model_copy(update={"suite": f"noise/{condition}"}) for condition, one in through.items()}
+    through = partial(name, model=models["aligned"], words=True, limit=NOISY)
+    asked |= {f"aligned {condition}": through(condition=condition, suite=f"noise/{condition}") for condition in CONDITIONS}
     leaning = partial(name, suite=LEANING, leaning=True, limit=NOISY)
     asked |= {f"{method} leaning": leaning(model=models[method]) for method in ("aligned", "untagged")}
     asked["words-only leaning"] = leaning(model=models["aligned"], typed=True)
