@@ -129,7 +129,7 @@ def test_a_run_folder_is_reopened_by_the_same_settings_only(tmp_path: Path) -> N
 
 
 def test_a_setting_that_a_run_did_not_know_was_as_usual(tmp_path: Path) -> None:
-    """A folder that was made before a setting there was goes on, with its usual value and with no other; what stands in its tables is all of them."""
+    """A folder that is older than a setting goes on with its usual value and with no other; what stands in a table is all of it."""
     usual = {"data": "d", "speaking": {"synthesiser": "espeak"}, "train": {"age": 900}}
     old = {"data": "mine", "train": {}}
     open_run(tmp_path, "vanilla", old, 0)

@@ -31,8 +31,7 @@ LEANING = "frozen/leaning"
 """The suite of the judge-free stand-in for empathy: is the reply to the voice's own style the likeliest of all styles' replies?"""
 
 BESIDE = 1200
-"""How many voices are asked about, and, a quarter of each category, how many replies of a baseline there are; in the full size less of what
-stands beside the method alone."""
+"""How many voices are asked about; of each category a quarter as many replies of a baseline (the full size asks all of them)."""
 
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
