@@ -11,6 +11,7 @@ from undertone.cli import main
 from undertone.evaluation import controls
 from undertone.recipes.demo import collect, demo, methods
 from undertone.recipes.sizes import SIZES
+from undertone.recipes.stages import arithmetic
 from undertone.records import CONTENT, Score, read_rows
 from undertone.run import write_rows
 from undertone.settings import Demo, Evaluate
@@ -66,6 +67,15 @@ def test_evaluations_and_costs_are_gathered_under_their_methods(tmp_path: Path) 
     for place, (run, suite) in places.items():
         write_rows(tmp_path / place / "scores.jsonl", [score(run, suite)])
     assert sorted((row.run, row.suite) for row in collect(tmp_path)) == [("pe-ft", "cost"), ("pe-ft", "pa/age"), ("vanilla", "pa/age")]
+
+
+def test_a_walk_goes_on_in_the_number_format_that_it_began_in(tmp_path: Path) -> None:
+    began = arithmetic(tmp_path / "first")
+    assert began in ("float32", "bfloat16")
+    assert arithmetic(tmp_path / "first") == began
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[began]
+    (tmp_path / "first" / "dtype").write_text(other)
+    assert arithmetic(tmp_path / "first") == other
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Model families, one a file, behind the `SpeechLM` contract of `base.py`."""
 
 import os
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from inspect import signature
@@ -143,6 +144,29 @@ def has_bfloat16(device: str) -> bool:
     # Without AMX, AVX512-BF16 is the slower of the two on one processor (75-80 GF/s beside 110-139, one core, 2048 x 512 x 192) and the
     # faster on another (213 beside 90), where PE-FT then lost 2.6 points of content that float32 keeps (docs/log.md).
     return device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def faster_format() -> str:
+    """bfloat16 where this machine multiplies matrices of it faster than of float32, as a short trial on one thread of a CPU tells."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    if choose_device("") != "cpu" or not (able.get("avx512_bf16") or able.get("amx_bf16")):
+        return choose_dtype("", choose_device(""))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    took = {name: min(_product(getattr(torch, name)) for _ in range(5)) for name in ("float32", "bfloat16")}
+    torch.set_num_threads(threads)
+    return min(took, key=took.__getitem__)
+
+
+def _product(dtype: "torch.dtype") -> float:
+    import torch
+
+    left, right = torch.ones(2048, 512, dtype=dtype), torch.ones(512, 192, dtype=dtype)
+    began = time.perf_counter()
+    torch.mm(left, right)
+    return time.perf_counter() - began
 
 
 def choose_device(asked: str) -> str:

@@ -12,7 +12,7 @@ from undertone.recipes.arms import Laid
 from undertone.recipes.evaluate import evaluate
 from undertone.recipes.recognize import recognize
 from undertone.recipes.sizes import Size
-from undertone.recipes.stages import Stage, say, side_by_side
+from undertone.recipes.stages import Stage, arithmetic, say, side_by_side
 from undertone.recipes.synthesize import synthesize
 
 SUITE = "frozen/synthesised"
@@ -43,6 +43,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
 
     trained = methods(name)
     say(f"aligning {', '.join(trained)}; asking semantic")
+    dtype: Any = arithmetic(folder)  # unlike PE-FT, this road keeps its content in bfloat16 without AMX (docs/log.md)
     # On the frozen road, too, what is trained whole learns its topics by heart (docs/log.md): only the note's tokens learn here.
     small: dict[str, Any] = {
         "note_tokens": NOTE,
@@ -50,23 +51,23 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
         "learning_rate": 2e-3,
         "steps": size.aligned,
         "check_every": max(1, size.aligned // 4),
+        "dtype": dtype,
     }
     teach = partial(settings.Align, data=data, model=EARS, objectives=settings.Objectives(ctc=0.0, note=1.0), seed=seed, **small)
     alignments = [
         Stage(align, teach(out=folder / "align" / method, name=method).model_copy(update=change)) for method, change in trained.items()
     ]
     metrics = ["pa", "preference", "exact", "rouge"]
-    ask = partial(settings.Evaluate, data=data, seed=seed, suites=["pa", "content"], together=SUITE, metrics=metrics)
-    semantic = folder / "eval" / "semantic"
-    before = ask(model=EARS, out=semantic, name="semantic")
+    ask = partial(settings.Evaluate, data=data, seed=seed, dtype=dtype, suites=["pa", "content"], together=SUITE, metrics=metrics)
+    before = ask(model=EARS, out=folder / "eval" / "semantic", name="semantic")
     side_by_side([*alignments, Stage(evaluate, before)])  # the ears that all begin with are asked while the others still learn
 
     models = {method: str(folder / "align" / method / "model") for method in trained}
     # The full size weighs claims, for which all are asked the same; else what stands beside the method is asked less.
     beside = partial(ask, limit=0 if name == "full" else BESIDE // 4)
     others = {method: model for method, model in models.items() if method not in ("aligned", "classifier")}
-    asked = {"aligned": ask(model=models["aligned"], against=semantic)}
-    asked |= {method: beside(model=model, against=semantic) for method, model in others.items()}
+    asked = {"aligned": ask(model=models["aligned"], against=before.out)}
+    asked |= {method: beside(model=model, against=before.out) for method, model in others.items()}
     asked |= {
         "cascade": beside(model=models["untagged"], cascade=True, suites=["pa"]),
         "words-only": beside(model=models["aligned"], words="plain", suites=["pa"]),
@@ -76,7 +77,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
     asked = {run: one.model_copy(update={"out": folder / "eval" / run, "name": run}) for run, one in asked.items()}
     side_by_side(Stage(evaluate, one) for one in asked.values())
     say("recognising")
-    heard = recognised(folder, data, models, seed, 0 if name == "full" else BESIDE)
+    heard = recognised(folder, partial(settings.Recognize, data=data, seed=seed, dtype=dtype), models, 0 if name == "full" else BESIDE)
     side_by_side(Stage(recognize, one) for one in heard.values())
     said = {"semantic": (before,)} | {run: (one,) for run, one in asked.items()} | {"classifier": ()}
     return {run: Laid(run, None, one, heard.get(f"{run} emotion")) for run, one in said.items()}
@@ -98,9 +99,8 @@ def methods(size: str) -> dict[str, dict[str, object]]:
     return compared | further if size == "full" else compared
 
 
-def recognised(folder: Path, data: Path, models: dict[str, str], seed: int, most: int) -> dict[str, settings.Recognize]:
+def recognised(folder: Path, name: partial[settings.Recognize], models: dict[str, str], most: int) -> dict[str, settings.Recognize]:
     """What each model is asked about the voices; `most`: clips at most for the method's own emotion and the classifier's, 0: all."""
-    name = partial(settings.Recognize, data=data, seed=seed, bootstrap=1000)
     few = partial(name, limit=BESIDE)
     asked = {f"aligned {attribute}": few(model=models["aligned"], attribute=attribute) for attribute in ATTRIBUTES}
     asked["aligned emotion"] = name(model=models["aligned"], limit=most, suite=SUITE, words=True, probe=True, consistency=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from undertone import settings
 from undertone.records import Rejected
-from undertone.run import Journal
+from undertone.run import Journal, write_atomic
 from undertone.workers import processes
 
 SHARES = ".listening"
@@ -31,6 +31,16 @@ def at_once() -> int:
         return 1
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, able)
+
+
+def arithmetic(folder: Path) -> str:
+    """The number format of a walk in `folder`: the faster one here when it began, and the same where it goes on."""
+    from undertone.models import faster_format
+
+    kept = folder / "dtype"
+    if not kept.exists():
+        write_atomic(kept, faster_format())
+    return kept.read_text()
 
 
 def side_by_side(stages: Iterable[Stage]) -> None:
