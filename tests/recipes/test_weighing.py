@@ -62,7 +62,7 @@ def rows(tmp_path: Path, utterance: Make) -> list[Score]:
         write_folder(data, made)
         arms = {}
         for arm in ("one", "other", "mute"):
-            out = tmp_path / f"seed-{seed}" / arm
+            out = tmp_path / f"seed-{seed}" / "eval" / arm
             values = {"one": [1, 1, None], "other": [1, -1, 1, -1], "mute": [None]}[arm]
             write_rows(out / "replies.jsonl", [Reply(utterance_id=row.id, run=arm, text="hm") for row in made])
             verdicts = [
