@@ -27,6 +27,7 @@ RUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "selective": ("Selective", "LoRA in the chosen layers, no auxiliary head"),
         "by-note": ("Aligned, by note", "the aligned model, which caption of the voice it finds likeliest"),
         "aligned": ("Aligned", "behavioural alignment: ears taught what the frozen language model says to words and speaker note"),
+        "pe-ft-recorded": ("PE-FT on recordings", "PE-FT, fine-tuned to name the labels of a corpus' other speakers"),
         "pe-ft": ("PE-FT", "LoRA in the chosen layers, trained with the auxiliary head (ADCH)"),
     }
 )
