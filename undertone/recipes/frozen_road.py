@@ -31,7 +31,7 @@ LEANING = "frozen/leaning"
 """The suite of the judge-free stand-in for empathy: is the reply to the voice's own style the likeliest of all styles' replies?"""
 
 BESIDE = 1200
-"""How many voices are asked about; of each category a quarter as many replies of a baseline (the full size asks all of them)."""
+"""How many voices are asked about, and, a quarter of it of each category, how many replies of a baseline (the full size: all replies)."""
 
 
 def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Laid]:
@@ -43,7 +43,7 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
 
     trained = methods(name)
     say(f"aligning {', '.join(trained)}; asking semantic")
-    dtype: Any = arithmetic(folder)  # unlike PE-FT, this road keeps its content in bfloat16 without AMX (docs/log.md)
+    dtype: Any = arithmetic(folder.parent)  # unlike PE-FT, this road keeps its content in bfloat16 without AMX (docs/log.md)
     # On the frozen road, too, what is trained whole learns its topics by heart (docs/log.md): only the note's tokens learn here.
     small: dict[str, Any] = {
         "note_tokens": NOTE,

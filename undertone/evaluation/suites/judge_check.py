@@ -11,6 +11,7 @@ from typing import final
 
 import numpy as np
 
+from undertone.evaluation.judges.rule import RuleJudge
 from undertone.evaluation.metrics import RATE, SIGNED
 from undertone.evaluation.suites.base import Answered, Item, Loaded, Scoring, Source, Suite, clusters, verdicts
 from undertone.evaluation.suites.pa import in_folder
@@ -23,8 +24,6 @@ EXPECTED = MappingProxyType({"oracle": 1.0, "swapped": -1.0, "vanilla": 0.0})
 """Replies of which kind, and the PA-score that a judge should give them."""
 _FIELDS = {"oracle": "reply", "swapped": "contrast_reply", "vanilla": "content_reply"}
 VERDICTS = (-1, 0, 1)
-RULE = "rule"
-"""The one judge of which there are no two."""
 
 
 @final
@@ -82,7 +81,7 @@ def _agreement(answered: Sequence[Answered], how: Scoring) -> Iterator[Score]:
     for row in answered:
         by_reply.setdefault(row.item.facts["of"], {})[row.item.facts["judge"]] = row
     both = [(some["chosen"], some["second"]) for some in by_reply.values() if len(some) == 2]
-    if all(row.judgement and row.judgement.judge == RULE for pair in both for row in pair):
+    if all(row.judgement and row.judgement.judge == RuleJudge.name for pair in both for row in pair):
         return  # it agrees with itself
     pairs = [(one, _value(one), _value(other)) for one, other in both]
     known = [(row, first, second) for row, first, second in pairs if first is not None and second is not None]
