@@ -97,12 +97,11 @@ def run_suite(given: argparse.Namespace, suite: str, among: Sequence[str]) -> li
         for run, (method, read) in runs.items()
         for fold in FOLDS
     }
-    held = ask(model=given.base, name="untaught", split="train", probe=True, suite=suite, out=out / "untaught-probes" / "ask")
-    held = held.model_copy(update={"per_speaker": False})
-    held_too = [held] if given.base else []
-    side_by_side(Stage(recognize, one) for one in (*held_too, *asked.values()))
-    probes = [row for one in held_too for row in recognize(one) if row.metric in ("probe_wa", "r2", "r2_encoder")]
-    return probes + scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
+    probed = ask(model=given.base, name="untaught", split="train", probe=True, suite=suite, out=out / "untaught-probes" / "ask")
+    probes = [probed.model_copy(update=READ["untaught"][1])] if given.base else []
+    side_by_side(Stage(recognize, one) for one in (*probes, *asked.values()))
+    held = [row for one in probes for row in recognize(one) if row.metric in ("probe_wa", "r2", "r2_encoder")]
+    return held + scored(given, suite, {run: pooled(given, [asked[run, fold] for fold in FOLDS]) for run in runs}, among)
 
 
 class Answered(NamedTuple):
@@ -155,8 +154,8 @@ def scored(given: argparse.Namespace, suite: str, answered: dict[str, Answered],
     scores = identical(given, suite, answered)
     for name, rows in named.items():
         score = Run(given.out, name, given.seed, commit()).score
-        told = {"corpus": given.corpus, "per_speaker": given.per_speaker, "prosody": given.prosody, "augment": given.augment}
-        more = partial(score, details=told | READ.get(name, ("", {}))[1] | (dict(prosody=False, augment=0.0) if name == "untaught" else {}))
+        learnt = {"per_speaker": given.per_speaker, "prosody": given.prosody, "augment": given.augment} if name != "untaught" else {}
+        more = partial(score, details={"corpus": given.corpus} | learnt)
         scores += recognition_scores(rows, more, 2000, given.seed, given.attribute)
         scores += by_sex(given, rows, more)
         if name in answered:
