@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from recorded import FOLDS, costs_of, pooled, suites
+from recorded import FOLDS, by_sex, costs_of, pooled, suites
 
 from undertone import settings
 from undertone.evaluation.recognition import recognition_scores
@@ -44,7 +44,7 @@ def simulated(given: argparse.Namespace) -> list[Score]:
 def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str) -> Iterator[Score]:
     """What the models of the first road say of a corpus, all folds' test speakers scored together."""
     shared = {"corpus": corpus, "data": data, "features": given.out / f".features-{corpus}"}
-    where = argparse.Namespace(**vars(given) | {"corpus": corpus, "data": data, "attribute": attribute})
+    where = argparse.Namespace(**vars(given) | {"corpus": corpus, "data": data, "attribute": attribute, "seed": 0})
     tune = partial(
         settings.Finetune, naming=attribute, layers=given.layers, lora=settings.Lora(rank=8, dropout=0.5), learning_rate=5e-3,
         adch=settings.Adch(weight=0.1), steps=given.steps, check_every=given.steps // 4, name=RECORDED, **shared,
@@ -68,7 +68,7 @@ def recorded(given: argparse.Namespace, corpus: str, data: Path, attribute: str)
             side_by_side(Stage(recognize, one) for one in asked)
             score = partial(Run(given.out, name, 0, commit()).score, details={"corpus": corpus})
             said = pooled(where, asked)
-            found = list(recognition_scores(said.named, score, 2000, 0, attribute))
+            found = [*recognition_scores(said.named, score, 2000, 0, attribute), *by_sex(where, said.named, score)]
             how = settings.Recognize(attribute=attribute, bootstrap=2000)
             found += preference(said.leans, [row.cluster for row in said.named], score, how)
             yield from (one.model_copy(update={"suite": suite}) for one in found)

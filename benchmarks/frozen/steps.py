@@ -4,16 +4,17 @@
 
 The language model relays what the probes choose (recorded.py), so these are asked alone, on the same four folds. Rows go to
 OUT/scores.jsonl, suites frozen/ravdess4 and frozen/ravdess6: runs base (all steps: ears that were aligned on simulated voices, told the
-prosody, each clip heard relative to its speaker's others), ears (before that alignment), untrained (an encoder that learnt nothing), and
-base with one step less or more. Finished parts are not repeated.
+prosody, each clip heard relative to its speaker's others), ears (before that alignment), untrained (an encoder that learnt nothing),
+base with one step less or more, and base fitted to 10, 30 and 50 % of every speaker's clips. Finished parts are not repeated.
 """
 
 import argparse
+import random
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recorded import FOLDS, ONLY_NAMES, pooled, suites
+from recorded import FOLDS, ONLY_NAMES, clips, pooled, suites
 
 from undertone import settings
 from undertone.evaluation.recognition import recognition_scores, ua_difference
@@ -34,30 +35,61 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """Run → how it differs from the base. An encoder that is not told the prosody knows no usual speaker either."""
 
+SHARES = {"10 %": 0.1, "30 %": 0.3, "50 %": 0.5}
+"""Run → the share of the training clips that the base is fitted to."""
+
+
+def thinned(given: argparse.Namespace, fold: int, share: float, among: list[str], out: Path) -> Path:
+    """The corpus as a folder of links, with `share` of each speaker's clips with one of the values `among` in the training split of `fold`
+    (at least one), and with all clips of its other splits."""
+    rows = [row for row in clips(given, fold) if not among or row.attributes["emotion"] in among]
+    rng = random.Random(fold)
+    for speaker in sorted({row.speaker for row in rows}):
+        own = sorted((row for row in rows if row.speaker == speaker), key=lambda row: row.id)
+        if own[0].split == "train":
+            own = rng.sample(own, max(1, round(share * len(own))))
+        for row in own:
+            link = out / row.file_name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to((given.data / row.file_name).resolve())
+    return out
+
 
 def run_suite(given: argparse.Namespace, suite: str, among: list[str]) -> list[Score]:
     """Fit the probes of every arm and fold, and score the folds' answers together."""
     out, data = given.out / suite.replace("/", "-"), {"corpus": "ravdess", "data": given.data, "among": among}
+    where = argparse.Namespace(corpus="ravdess", data=given.data, attribute="emotion")
     fit = partial(
         settings.Align, model=given.base, attributes=["emotion"], trains="note", note="chosen", note_tokens=14, tasks=ONLY_NAMES,
         prosody=True, per_speaker=True, objectives=settings.Objectives(ctc=0.0, style=0.0), steps=1, check_every=1,
         teacher=given.out / ".teacher", **data,
     )  # fmt: skip
-    say(f"{suite}: fitting {', '.join(ARMS)}")
-    place = {(arm, fold): out / f"{arm.replace(' ', '-')}-{fold}" for arm in ARMS for fold in FOLDS}
+    say(f"{suite}: fitting {', '.join((*ARMS, *SHARES))}")
+    place = {(arm, fold): out / f"{arm.replace(' ', '-')}-{fold}" for arm in (*ARMS, *SHARES) for fold in FOLDS}
+    different = ARMS | {arm: {} for arm in SHARES}
+    few = {
+        (arm, fold): {"data": thinned(where, fold, share, among, place[arm, fold] / "data")}
+        for arm, share in SHARES.items()
+        for fold in FOLDS
+    }
     side_by_side(
-        Stage(align, fit(out=folder / "align", name=arm, fold=fold).model_copy(update=ARMS[arm])) for (arm, fold), folder in place.items()
+        Stage(align, fit(out=folder / "align", name=arm, fold=fold).model_copy(update=different[arm] | few.get((arm, fold), {})))
+        for (arm, fold), folder in place.items()
     )
     ask = partial(settings.Recognize, attribute="emotion", by="choice", bootstrap=0, suite=suite, features=given.out / ".features", **data)
     asked = {
         (arm, fold): ask(
-            model=str(folder / "align" / "model"), name=arm, fold=fold, per_speaker=ARMS[arm].get("per_speaker", True), out=folder / "ask"
+            model=str(folder / "align" / "model"),
+            name=arm,
+            fold=fold,
+            per_speaker=different[arm].get("per_speaker", True),
+            out=folder / "ask",
         )
         for (arm, fold), folder in place.items()
     }
     side_by_side(Stage(recognize, one) for one in asked.values())
-    where = argparse.Namespace(corpus="ravdess", data=given.data, attribute="emotion")
-    named = {arm: pooled(where, [asked[arm, fold] for fold in FOLDS]).named for arm in ARMS}
+    named = {arm: pooled(where, [asked[arm, fold] for fold in FOLDS]).named for arm in different}
     scores: list[Score] = []
     for arm, rows in named.items():
         score = partial(Run(given.out, arm, 0, commit()).score, details={"corpus": "ravdess", "by": "choice"})

@@ -13,9 +13,10 @@ def test_a_linear_trace_is_found_and_noise_is_not() -> None:
     states = rng.standard_normal((120, 6))
     targets = np.stack([states @ rng.standard_normal(6) + 3, rng.standard_normal(120)], axis=1)
     folds = np.repeat(np.arange(12), 10)
-    found = determination(held_out(states, targets, folds, strength=0.01), targets)
-    assert found[0] > 0.999
-    assert found[1] < 0.1
+    traced, noise = determination(held_out(states, targets, folds, strength=0.01), targets, folds)
+    assert traced.low > 0.999
+    assert noise.value < 0.1
+    assert noise.low < noise.value < noise.high
 
 
 def test_it_is_scikit_learns_ridge() -> None:
@@ -27,9 +28,11 @@ def test_it_is_scikit_learns_ridge() -> None:
         mean, spread = states[kept].mean(0), states[kept].std(0)
         fitted = Ridge(alpha=2.0).fit((states[kept] - mean) / spread, targets[kept])
         np.testing.assert_allclose(ours[~kept], fitted.predict((states[~kept] - mean) / spread), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(determination(ours, targets), r2_score(targets, ours, multioutput="raw_values"))
+    found = [one.value for one in determination(ours, targets + 1000, folds, 0)]
+    np.testing.assert_allclose(found, r2_score(targets + 1000, ours, multioutput="raw_values"))
 
 
 def test_a_target_that_does_not_vary_has_no_r2() -> None:
-    assert np.isnan(determination(np.zeros((3, 1)), np.ones((3, 1)))[0])
+    (found,) = determination(np.zeros((3, 1)), np.ones((3, 1)), range(3))
+    assert found.value is None
     assert set(MEASURES) <= set(STATISTICS)

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from checkpoints import llama
 from conftest import tone
 from encoder_folders import ENCODERS
 from safetensors.torch import load_file
@@ -12,7 +13,7 @@ from test_corridor import killed_when, lines, undertone
 
 from undertone import settings
 from undertone.cli import main
-from undertone.models import open_model
+from undertone.models import EARS, open_model
 from undertone.models.base import Prompt
 from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM
@@ -113,6 +114,25 @@ def test_a_folder_of_another_encoder_drops_in(name: str, note: str, data: Path, 
     assert next(row.n for row in made if row.metric == "ua") == 6
 
 
+def test_the_shipped_settings_of_llama_and_whisper_lead_from_voices_to_scores(data: Path, tmp_path: Path) -> None:
+    """docs/which-road.md's commands, word for word, with tiny checkpoints of the two classes in place of the hub's."""
+    ENCODERS["whisper"](tmp_path / "whisper")
+    own = ["--language-model", llama(tmp_path / "llama"), "--data", str(data), "--dtype", "float32"]
+    own += ["--projector.hidden", "32", "--projector.layers", "1", "--projector.heads", "2", "--max-new-tokens", "6"]
+    short = ["--steps", "1", "--check-every", "1", "--batch-size", "2", "--accumulate", "1"]
+    configs = Path(__file__).parents[2] / "configs" / "align"
+    first, second = tmp_path / "semantic", tmp_path / "style"
+    words = ["align", "--config", str(configs / "llama3_8b_whisper_semantic.toml"), "--encoder", str(tmp_path / "whisper"), *own, *short]
+    assert main([*words, "--out", str(first)]) == 0
+    words = ["align", "--config", str(configs / "llama3_8b_whisper_style.toml"), "--model", str(first / "model"), *own, *short]
+    assert main([*words, "--out", str(second)]) == 0
+    assert scores(second)["frozen", "weights_identical", "all"].value == 1.0
+    asked = ["--model", str(second / "model"), "--data", str(data), "--name", "aligned", "--limit", "4", "--bootstrap", "0"]
+    assert main(["evaluate", *asked, "--judge", "rule", "--max-new-tokens", "4", "--out", str(tmp_path / "e")]) == 0
+    assert main(["recognize", *asked, "--attribute", "emotion", "--words", "--probe", "--out", str(tmp_path / "r")]) == 0
+    assert ("recognition/emotion", "wer", "all") in scores(tmp_path / "r")
+
+
 def test_a_killed_recognition_goes_on_behind_its_last_answer(data: Path, aligned: Path, tmp_path: Path) -> None:
     words = ("recognize", "--model", aligned, "--data", data, "--out", tmp_path / "r", "--batch", "4", "--bootstrap", "0")
     killed_when(lambda: lines(tmp_path / "r" / "replies.jsonl") >= 4, *words)
@@ -207,6 +227,20 @@ def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path)
     own = next(row.value for row in against if row.metric == "ua")
     assert difference.low <= difference.value <= difference.high  # type: ignore[operator]
     assert -1 <= (own or 0) - (difference.value or 0) <= 1
+
+
+def test_a_cascade_writes_what_the_ears_do_not_say(data: Path, tmp_path: Path) -> None:
+    """The embedded ears pass the words on; the note that classifiers write beside them is what the reply follows."""
+    asked = settings.Recognize(model=EARS, data=data, bootstrap=0, leaning=True)
+    likeliest = {
+        cascade: next(
+            row.value or 0.0
+            for row in recognize(asked.model_copy(update={"out": tmp_path / str(cascade), "cascade": cascade}))
+            if (row.metric, row.group) == ("own_likeliest", "all")
+        )
+        for cascade in (False, True)
+    }
+    assert likeliest[False] + 0.15 < likeliest[True]
 
 
 def test_a_chosen_note_is_fitted_and_then_said(data: Path, tmp_path: Path) -> None:

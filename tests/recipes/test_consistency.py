@@ -40,14 +40,13 @@ def test_a_sound_that_says_its_words_and_its_note_is_answered_as_they_are(
 ) -> None:
     row = utterance(0, text="how do i fix the socket", attributes=TOLD)
     right, wrong = (heard_as(model, row, said, tmp_path) for said in (TOLD, OTHER))
-    assert right.rouge_l == 1
+    assert right.reply == right.taught
     # The teacher's distribution is kept for its best candidates, in half precision.
     assert right.kl == pytest.approx(0, abs=2e-3)
     assert right.matched > 0.01
     assert wrong.kl > 0.1
     assert wrong.matched == pytest.approx(-right.matched, rel=0.2)
-    assert wrong.rouge_l is not None
-    assert wrong.rouge_l < 1
+    assert wrong.taught == right.taught != wrong.reply
 
 
 def test_questions_of_two_speakers_with_one_text_and_note_are_one(utterance: Callable[..., Utterance]) -> None:

@@ -1,12 +1,16 @@
 """The benchmarks on recordings run to their end: eight actors of tones, a step or two."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import recorded
 import steps
-from layouts import Layout, lay_out
+from layouts import SPEECHOCEAN762, Layout, lay_out
+
+from undertone.evaluation.recognition import Named
+from undertone.run import Run
 
 EMOTIONS = ("01", "03", "04", "05")
 
@@ -34,11 +38,39 @@ def test_every_run_of_the_benchmark_is_scored_over_all_folds(data: Path, tmp_pat
     assert {row.suite for row in rows} == {"frozen/ravdess4"}
 
 
+def test_a_part_of_every_speakers_training_clips_is_learnt_from_and_all_others_are_asked(data: Path, tmp_path: Path) -> None:
+    where = argparse.Namespace(corpus="ravdess", data=data, attribute="emotion")
+    few = argparse.Namespace(**vars(where) | {"data": steps.thinned(where, 0, 0.25, ["sad", "angry"], tmp_path / "few")})
+    whole, kept = (recorded.clips(one, 0) for one in (where, few))
+    assert {row.attributes["emotion"] for row in kept} == {"sad", "angry"}
+    own = [row for row in whole if row.attributes["emotion"] in ("sad", "angry")]
+    assert {row.id for row in own if row.split != "train"} == {row.id for row in kept if row.split != "train"}
+    assert Counter(row.speaker for row in kept if row.split == "train") == {row.speaker: 1 for row in own if row.split == "train"}
+
+
+def test_ua_by_sex_is_told_where_both_sexes_have_every_value(data: Path, tmp_path: Path) -> None:
+    """Of speechocean762's children it is not said, and the adults alone have a recall and no UA."""
+    score = Run(tmp_path, "aligned", 0, "").score
+    of = {
+        corpus: argparse.Namespace(corpus=corpus, data=folder, attribute=attribute, seed=0)
+        for corpus, folder, attribute in (
+            ("ravdess", data, "emotion"),
+            ("speechocean762", lay_out(tmp_path / "other", SPEECHOCEAN762), "age"),
+        )
+    }
+    told = {}
+    for corpus, where in of.items():
+        named = [Named(row.attributes[where.attribute], "", row.speaker) for row in recorded.clips(where, 0)]
+        told[corpus] = {row.group for row in recorded.by_sex(where, named, score)}
+    assert told == {"ravdess": {"female", "male"}, "speechocean762": set()}
+
+
 @pytest.mark.slow
 def test_every_step_is_weighed_against_all_of_them(data: Path, tmp_path: Path) -> None:
     given = argparse.Namespace(data=data, base="undertone-tiny-ears", out=tmp_path / "out")
     rows = steps.run_suite(given, "frozen/ravdess4", recorded.FOUR)
-    assert {row.run: row.n for row in rows if row.metric == "ua" and row.group == "all"} == dict.fromkeys(steps.ARMS, 64)
+    runs = steps.ARMS.keys() | steps.SHARES.keys()
+    assert {row.run: row.n for row in rows if row.metric == "ua" and row.group == "all"} == dict.fromkeys(runs, 64)
     gains = {row.run: row.value for row in rows if row.metric == "ua_difference"}
-    assert gains.keys() == steps.ARMS.keys() - {"base"}
+    assert gains.keys() == runs - {"base"}
     assert gains["ears"] == 0, "which are the base here"

@@ -12,8 +12,9 @@ def missing(*rows: Score) -> list[str]:
     return [what for what, _ in diagnoses(estimates(rows), "aligned")]
 
 
-def asked(probe: float | None, ua: float | None) -> list[Score]:
-    return [score("aligned", "frozen/synthesised", name, "all", value) for name, value in (("probe_wa", probe), ("ua", ua))]
+def asked(probe: float | None, wa: float | None, ua: float | None = None) -> list[Score]:
+    found = {"probe_wa": probe, "wa": wa, "ua": ua}
+    return [score("aligned", "frozen/synthesised", name, "all", value) for name, value in found.items()]
 
 
 def through(**left: float) -> list[Score]:
@@ -21,11 +22,15 @@ def through(**left: float) -> list[Score]:
 
 
 @pytest.mark.parametrize(
-    ("probe", "ua", "expected"),
+    ("probe", "wa", "expected"),
     [(0.60, 0.55, ["encoder"]), (0.98, 0.60, ["alignment"]), (0.98, 0.95, []), (None, 0.5, []), (0.98, None, [])],
 )
-def test_probe_and_answer_tell_encoder_from_alignment(probe: float | None, ua: float | None, expected: list[str]) -> None:
-    assert missing(*asked(probe, ua)) == expected
+def test_probe_and_answer_tell_encoder_from_alignment(probe: float | None, wa: float | None, expected: list[str]) -> None:
+    assert missing(*asked(probe, wa)) == expected
+
+
+def test_rare_values_do_not_look_like_missing_alignment() -> None:
+    assert missing(*asked(0.90, 0.88, ua=0.60)) == []
 
 
 def test_a_steep_slope_is_robustness_and_names_its_conditions() -> None:

@@ -34,6 +34,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 def test_the_page_says_what_an_aligned_model_is_missing(found: dict[str, float], missing: str, tmp_path: Path) -> None:
     rows = [score("semantic", "frozen/synthesised", "ua", "all", 0.2)]
     rows += [score("aligned", "frozen/synthesised", name, "all", value) for name, value in found.items() if name != "snr0"]
+    rows += [score("aligned", "frozen/synthesised", "wa", "all", found["ua"])]
     rows += [score("aligned", f"noise/{name}", "ua", "all", found.get(name, found["ua"])) for name in ("clean", "snr0")]
     report(Report(runs=[folder(tmp_path / "run", rows, provenance=PROVENANCE)], out=tmp_path / "page.html"))
     text = Reader((tmp_path / "page.html").read_text()).text

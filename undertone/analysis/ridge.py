@@ -1,11 +1,11 @@
 """What a clip's pooled states hold of pitch, energy and rate: ridge regression, speakers held out."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undertone.intervals import Array
+from undertone.intervals import Array, Estimate, clustered_statistic
 
 MEASURES = ("f0_mean", "f0_range", "energy_mean", "energy_std", "peaks_per_second")
 """Of `speech.prosody.STATISTICS`: F0 mean and range, level and its spread, speaking rate."""
@@ -27,9 +27,22 @@ def held_out(states: ArrayLike, targets: ArrayLike, folds: Sequence[int], streng
     return made
 
 
-def determination(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    """R² (target,) = 1 − squared error / variance; 0 is the mean's guess, below it worse. NaN where the truth does not vary."""
+def determination(
+    predicted: ArrayLike, true: ArrayLike, clusters: Sequence[Hashable], resamples: int = 1000, seed: int = 0
+) -> list[Estimate]:
+    """R² of each target = 1 − squared error / variance; 0 is the mean's guess, below it worse. No value where the truth does not vary.
+
+    Whole clusters are drawn again; each draw has its own mean.
+    """
     guess, truth = np.asarray(predicted, dtype=float), np.asarray(true, dtype=float)
-    spread = np.square(truth - truth.mean(0)).sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(spread > 0, 1 - np.square(truth - guess).sum(0) / spread, np.nan))
+    truth, guess = truth - truth.mean(0), guess - truth.mean(0)  # squares of what is far from 0 lose digits
+    return [
+        clustered_statistic(np.stack([(y - x) ** 2, y, y**2, np.ones_like(y)], 1), _explained, clusters, resamples, seed)
+        for x, y in zip(guess.T, truth.T, strict=True)
+    ]
+
+
+def _explained(sums: Array) -> Array:
+    wrong, total, squares, count = np.moveaxis(sums, -1, 0)
+    spread = squares - total**2 / count
+    return np.where(spread > 0, 1 - wrong / spread, np.nan)

@@ -29,3 +29,10 @@ def spoken_note(classifiers: Mapping[str, Linear], audio: Tensor) -> str:
     """The note that the classifiers write on hearing `audio` (tokens, width)."""
     pooled = audio.float().mean(0, keepdim=True)
     return note({name: ATTRIBUTES[name].names[int(classify(pooled).argmax())] for name, classify in classifiers.items()})
+
+
+def spoken_notes(train: Sequence[Utterance], rows: Sequence[Utterance], heard: Heard) -> dict[str, str]:
+    """Utterance id → the note that classifiers fitted to `train` write on hearing each of `rows`; ValueError where none can be fitted."""
+    if fitted := fit_speakers(train, heard) if train else {}:
+        return {row.id: spoken_note(fitted, heard(row.id)) for row in rows}
+    raise ValueError("cascade: split train, which the classifiers are fitted to, has no two values to tell apart; leave cascade out")

@@ -10,7 +10,7 @@ from undertone import settings
 from undertone.attributes import ATTRIBUTES, note
 from undertone.evaluation.leaning import leaning, leaning_scores
 from undertone.evaluation.metrics import RATE
-from undertone.evaluation.overlap import rouge
+from undertone.evaluation.overlap import bert_score, rouge
 from undertone.intervals import scored_mean
 from undertone.models.base import IGNORED, Prompt
 from undertone.models.logits import losses
@@ -23,22 +23,21 @@ from undertone.training.alignment import distillation
 from undertone.training.teacher import Question, Teacher, teach
 
 LONGEST, CANDIDATES = 48, 32
-METRICS = {"reply_rouge_1": "rouge_1", "reply_rouge_l": "rouge_l", "reply_kl": "kl", "matched": "matched"}
-"""Metric → what of `Apart` it is the mean of."""
 
 
 class Apart(NamedTuple):
-    """How far a reply to speech is from the reply to the words and the true note: ROUGE-1 and ROUGE-L of the two, KL per token (nats), and
-    how much nearer the spoken prompt's representation is to its own note's than to another note's (difference of cosines)."""
+    """A reply to speech beside the teacher's to the words and the true note: KL per token of the two (nats), and how much nearer the spoken
+    prompt's representation is to its own note's than to another note's (difference of cosines)."""
 
-    rouge_1: float | None
-    rouge_l: float | None
+    reply: str
+    taught: str
     kl: float
     matched: float
 
 
 def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """reply_rouge_1, reply_rouge_l, reply_kl and matched of all rows and of each value of the attribute, clustered by speaker."""
+    """reply_rouge_1, reply_rouge_l, reply_kl and matched, with a `bert_model` reply_bert_score too, of all rows and of each value of the
+    attribute, clustered by speaker."""
     teacher = Teacher(kept_in(chosen, corridor.data, run.folder, "teacher"), corridor.model, CANDIDATES, LONGEST)
     own = [Question(Prompt(text=row.text, note=note(row.attributes))) for row in rows]
     other = [Question(Prompt(text=row.text, note=note(_otherwise(row, chosen.attribute)))) for row in rows]
@@ -47,14 +46,24 @@ def consistency(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: 
     for i in bar(f"{run.name}: consistency")(range(0, len(rows), chosen.batch)):
         part = slice(i, i + chosen.batch)
         found += apart(corridor, teacher, rows[part], own[part], other[part])
-    values = [row.attributes[chosen.attribute] for row in rows]
+    metrics, values = dict(_metrics(found, chosen)), [row.attributes[chosen.attribute] for row in rows]
     for group in ("all", *dict.fromkeys(values)):
         kept = [i for i, value in enumerate(values) if group in ("all", value)]
         speakers = [rows[i].speaker for i in kept]
-        for metric, name in METRICS.items():
-            within = RATE if "rouge" in name else None
-            mean = scored_mean([getattr(found[i], name) for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
+        for metric, each in metrics.items():
+            within = RATE if "rouge" in metric else None
+            mean = scored_mean([each[i] for i in kept], speakers, chosen.bootstrap, chosen.seed, within)
             yield run.score(suite, metric, group, mean.value, mean.n, low=mean.low, high=mean.high, unscored=len(kept) - mean.n)
+
+
+def _metrics(found: Sequence[Apart], chosen: settings.Recognize) -> Iterator[tuple[str, Sequence[float | None]]]:
+    """Metric → its value for each clip; None: unscored."""
+    replies, taught = [one.reply for one in found], [one.taught for one in found]
+    yield from zip(("reply_rouge_1", "reply_rouge_l"), rouge(replies, taught), strict=True)
+    if chosen.bert_model:
+        yield "reply_bert_score", [one.value for one in bert_score(replies, taught, chosen.bert_model, batch=chosen.batch)]
+    yield "reply_kl", [one.kl for one in found]
+    yield "matched", [one.matched for one in found]
 
 
 def leaned(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
@@ -94,8 +103,7 @@ def apart(
     wrong = torch.stack([teacher[one].read for one in other]).to(spoken.device)
     matched = F.cosine_similarity(spoken, taught.read, dim=-1) - F.cosine_similarity(spoken, wrong, dim=-1)
     replies = model.reply(prompts, LONGEST)
-    shared = rouge(replies, [teacher.text(one) for one in own])
-    return [Apart(*one) for one in zip(*shared, kl, matched.tolist(), strict=True)]
+    return [Apart(*one) for one in zip(replies, [teacher.text(one) for one in own], kl, matched.tolist(), strict=True)]
 
 
 def _otherwise(row: Utterance, attribute: str) -> dict[str, str]:

@@ -40,7 +40,6 @@ def frozen_road(folder: Path, size: Size, seed: int, name: str) -> dict[str, Lai
     say("speaking")
     spoken = partial(settings.Synthesize, train=size.train, dev=size.dev, test=size.test, safety_speakers=0)
     synthesize(spoken(out=data, seed=seed))
-
     trained = methods(name)
     say(f"aligning {', '.join(trained)}; asking semantic")
     dtype: Any = arithmetic(folder.parent)  # unlike PE-FT, this road keeps its content in bfloat16 without AMX (docs/log.md)
@@ -108,7 +107,8 @@ def recognised(folder: Path, name: partial[settings.Recognize], models: dict[str
     asked |= {f"aligned {condition}": through(condition=condition, suite=f"noise/{condition}") for condition in CONDITIONS}
     leaning = partial(name, suite=LEANING, leaning=True, limit=NOISY)
     asked |= {f"{method} leaning": leaning(model=models[method]) for method in ("aligned", "untagged")}
-    asked["words-only leaning"] = leaning(model=models["aligned"], typed=True)
+    typed = leaning(model=models["aligned"], typed=True)
+    asked |= {"words-only leaning": typed, "cascade leaning": leaning(model=models["untagged"], cascade=True)}
     asked["semantic emotion"] = few(model=EARS, suite=SUITE, words=True)
     asked["classifier emotion"] = name(model=models["classifier"], limit=most, suite=SUITE, by="head")
     asked["words-only emotion"] = few(model=models["aligned"], suite=SUITE, typed=True)

@@ -1,8 +1,9 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -25,7 +26,8 @@ from undertone.training.ranks import ranks
 class Corridor(NamedTuple):
     """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error).
 
-    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `sounds` opens them."""
+    `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `sounds` opens them. `notes`: utterance id → what a
+    cascade writes beside its sound."""
 
     model: SpeechLM
     data: Data
@@ -34,6 +36,7 @@ class Corridor(NamedTuple):
     strict: bool
     ours: bool
     sounds: Sounds
+    notes: Mapping[str, str] = MappingProxyType({})
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,

@@ -104,5 +104,7 @@ READERS: Mapping[str, Callable[[settings.Recognize, Corridor, Sequence[str]], Re
 
 
 def heard(chosen: settings.Recognize, corridor: Corridor, row: Utterance, system: str) -> Prompt:
-    """The clip under `system`, or its words typed."""
-    return Prompt(text=row.text, system=system) if chosen.typed else Prompt(audio=corridor.heard[row.id], system=system)
+    """The clip under `system`, with what a cascade writes beside it, or its words typed."""
+    if chosen.typed:
+        return Prompt(text=row.text, system=system)
+    return Prompt(audio=corridor.heard[row.id], system=system, note=corridor.notes.get(row.id, ""))

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from undertone import settings
+from undertone.evaluation.cascade import spoken_notes
 from undertone.evaluation.leakage import leakage_scores
 from undertone.evaluation.metrics import RATE, MakeScore, preferred
 from undertone.evaluation.overlap import word_errors
@@ -31,6 +32,9 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
         return list(read_rows(run.folder / "scores.jsonl", Score))
     corridor = open_corridor(chosen, run.folder, chosen.condition)
     rows = voices(chosen, corridor)
+    if chosen.cascade:
+        train = [row for row in corridor.data.utterances if row.split == "train" and row.id in corridor.heard]
+        corridor = corridor._replace(notes=spoken_notes(train, rows, corridor.heard.__getitem__))
     if chosen.adapter is not None:
         load_adapter(corridor.model, chosen.adapter)
 
@@ -70,7 +74,9 @@ def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
         raise ValueError(f"{chosen.data}: split {chosen.split!r} has no two values of {chosen.attribute}; there is nothing to tell apart")
     if chosen.typed or chosen.words or chosen.leaning or chosen.leakage:
         require(rows, chosen.data, "text")
-    return corridor.listen(rows, chosen.batch)
+    asked = {row.id for row in rows}
+    others = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train" and row.id not in asked]
+    return [row for row in corridor.listen([*rows, *others], chosen.batch) if row.id in asked]
 
 
 def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -> list[Named]:

@@ -1,6 +1,5 @@
 """What a clip's tokens hold of the voice, apart from what the model says of it: linear probes on their mean, speakers held out."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -43,9 +42,9 @@ def holds(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequen
     speakers = [row.speaker for row in rows]
     folds = speaker_folds(speakers, min(len(set(speakers)), FOLDS), chosen.seed).tolist()
     for metric, states in parts.items():
-        found = determination(held_out(states.numpy(), said, folds), said)
-        for name, value in zip(MEASURES, found.tolist(), strict=True):
-            yield run.score(suite, metric, name, None if math.isnan(value) else value, len(rows))
+        found = determination(held_out(states.numpy(), said, folds), said, speakers, chosen.bootstrap, chosen.seed)
+        for name, one in zip(MEASURES, found, strict=True):
+            yield run.score(suite, metric, name, one.value, len(rows), low=one.low, high=one.high)
 
 
 def encoded(corridor: Corridor, rows: Sequence[Utterance]) -> torch.Tensor:

@@ -36,11 +36,11 @@ def diagnoses(table: Estimates, run: str) -> Iterator[tuple[str, str]]:
     for key, probe in table.items():
         if key.run != run or key.metric != "probe_wa" or probe.value is None:
             continue
-        said = table.get(key._replace(metric="ua"))
+        said = table.get(key._replace(metric="wa"))  # of the same clips, weighed as the probe's are
         if probe.value < FOUND:
             yield _because("encoder", f"in {key.suite} a linear probe on the mean token finds {percent(probe.value)}")
         elif said is not None and said.value is not None and said.value < probe.value - SPOKEN:
-            told = f"the model, asked, says {percent(said.value)} right (UA)"
+            told = f"the model, asked, says {percent(said.value)} right"
             yield _because("alignment", f"in {key.suite} a linear probe on the mean token finds {percent(probe.value)}, {told}")
     if fallen := dict(_fallen(table, run)):
         worst = ", ".join(f"{name} {percent(value)}" for name, value in fallen.items())

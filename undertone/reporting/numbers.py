@@ -85,6 +85,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "r2_encoder": Metric("R², encoder", "the same from the mean state of the speech encoder", signed),
         "reply_rouge_1": Metric("Same words", "ROUGE-1 of the reply to speech and the reply to the words with the true note", signed),
         "reply_rouge_l": Metric("Same reply", "ROUGE-L of the reply to speech and the reply to the words with the true note", signed),
+        "reply_bert_score": Metric(
+            "Same meaning", "BERTScore of the reply to speech and the reply to the words with the true note", signed
+        ),
         "reply_kl": Metric("KL", "nats per token between these two replies’ probabilities", signed, -1),
         "matched": Metric("Matched", "how much nearer the spoken prompt is to its own note’s than to another’s, in cosines", signed),
         "ratio": Metric("Times faster", "the peer’s median seconds over ours, both in turn on one machine", lambda value: f"{value:.1f}×"),

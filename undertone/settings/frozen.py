@@ -174,12 +174,16 @@ class Recognize(Model):
     """what the clips are heard through"""
     typed: bool = False
     """control: the words are typed, nothing is heard"""
+    cascade: bool = False
+    """baseline: a classifier on the clips' tokens, fitted on the training split, writes the speaker note as text"""
     words: bool = False
     """also have the words repeated, and count word errors"""
     probe: bool = False
     """also fit linear probes on the clips' mean token, speakers held out: the attribute; pitch, energy and rate (R²)"""
     consistency: bool = False
     """also compare with the reply to the typed words and the true note: ROUGE-L, KL per token, nearness of the representations"""
+    bert_model: Path | None = None
+    """folder of the model, such as roberta-large, that also compares these replies by BERTScore; without one they are not"""
     leaning: bool = False
     """also: is the reply that suits the voice likelier than those that suit the attribute's other values, a judge-free empathy score"""
     leakage: bool = False
@@ -201,8 +205,10 @@ class Recognize(Model):
 
     @model_validator(mode="after")
     def _known_values(self) -> Self:
-        if self.typed and (self.consistency or self.probe or self.by in ("head", "choice")):
-            raise ValueError("typed words are not heard; leave consistency, probe and by out")
+        if self.typed and (self.consistency or self.probe or self.cascade or self.by in ("head", "choice")):
+            raise ValueError("typed words are not heard; leave consistency, probe, cascade and by out")
+        if self.cascade and self.consistency:
+            raise ValueError("consistency: compares what is heard with a written note, which a cascade already has; leave one of them out")
         if self.attribute not in ATTRIBUTES:
             raise ValueError(f"attribute: unknown {self.attribute!r}{suggest(self.attribute, ATTRIBUTES)}; known: {', '.join(ATTRIBUTES)}")
         for value in self.among:

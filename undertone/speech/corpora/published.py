@@ -97,7 +97,7 @@ def parts(pattern: re.Pattern[str], path: Path, like: str) -> Mapping[str, str]:
 def meaning(codes: Mapping[str, V], code: str, what: str, where: Path | str) -> V:
     """What `code` stands for; `BrokenRow` where the publisher's list does not know it."""
     if code not in codes:
-        raise BrokenRow(f"{where}: unknown {what} {code!r}; the publisher's are: {', '.join(codes)}")
+        raise BrokenRow(f"{where}: unknown {what} {code!r}; the publisher's are: {', '.join(codes)}; mend it, or leave that clip out")
     return codes[code]
 
 
