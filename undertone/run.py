@@ -82,6 +82,7 @@ IMMATERIAL = frozenset(
         "engine",
         "features",
         "features_gb",
+        "verdicts",
         "disjoint",
         "concurrency",
         "attempts",

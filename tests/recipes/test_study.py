@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import two_voices
+from server import KEY, TOKENS, Server
 from test_corridor import CLIPS, killed_when, lines, undertone
 
 from undertone import settings
 from undertone.attributes import ATTRIBUTES
+from undertone.endpoint import SpendLimit
 from undertone.recipes.arms import filled, lay_out
 from undertone.recipes.ground import before_speaking, ground_of, read_layers, refuse_mixture, share_out
 from undertone.recipes.study import study
@@ -95,8 +97,8 @@ def test_what_does_not_fit_is_said_before_any_work(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=said):
             study(chosen(tmp_path / "out", grid=str(file)))
         assert not list(tmp_path.glob("out/seed*"))
-    file.write_text(arm % ("steps = 3", "one") + '[[claims]]\nsaid = "Hear, hear"\nof = "one"\ncell = "voicebench hs"\n')
-    with pytest.raises(ValueError, match=r"claims: 'Hear, hear': hs is no mean over replies; compare pa_score"):
+    file.write_text(arm % ("steps = 3", "one") + '[[claims]]\nsaid = "Hear, hear"\nof = "one"\ncell = "cost seconds"\n')
+    with pytest.raises(ValueError, match=r"claims: 'Hear, hear': seconds is no mean over replies; compare pa_score"):
         study(chosen(tmp_path / "out", grid=str(file)))
     with pytest.raises(ValueError, match=r"unknown grid 'pe_fd'|grid: unknown 'pe_fd'; known: .*pe_ft"):
         study(chosen(tmp_path / "out", grid="pe_fd"))
@@ -117,7 +119,7 @@ def test_an_analysis_names_the_layers(tmp_path: Path) -> None:
     rows = [{"layer": f"language_model.{i}"} for i in range(28)] + [{"layer": "projector.0"}]
     (tmp_path / "layers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     ranges = {"voice": "0-6", "meaning": "7-14", "adapt": "0-14", "after": "15-27"}
-    assert read_layers(tmp_path) == ranges | {"hand_over": 7, "count": 15, "last": 14, "voice_end": 6}
+    assert read_layers(tmp_path) == ranges | {"hand_over": 7, "count": 15, "last": 14, "voice_end": 6, "depth": 28}
 
 
 @pytest.mark.parametrize(("other", "said"), [
@@ -160,7 +162,7 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     config = tmp_path / "study.toml"
     config.write_text(
-        f'data = "{data}"\nlayers = {{ {", ".join(f"{k} = {v!r}" for k, v in LAYERS.items())} }}\nbootstrap = 200\n'
+        f'data = "{data}"\nlayers = {{ {", ".join(f"{k} = {v!r}" for k, v in LAYERS.items())} }}\nbootstrap = 1000\n'
         "[train]\nsteps = 2\ncheck_every = 2\nbatch_size = 8\nlora = { rank = 2, targets = ['q_proj'] }\nadch = { weight = 0.1 }\n"
         "[ask]\nbootstrap = 50\n"
     )
@@ -183,7 +185,8 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
     assert 0 < reference <= len(paired)
 
     claims = [row for row in rows if row.suite == "claims"]
-    assert len(claims) == sum(not {claim.of, claim.than} - {"vanilla", "pe-ft", "PE-FT and DPO", ""} and "other" not in claim.cell
+    assert len(claims) == sum(not {claim.of, claim.than} - {"vanilla", "pe-ft", "PE-FT and DPO", ""}
+                              and "other" not in claim.cell and "voicebench" not in claim.cell
                               for claim in settings.read_grid("pe_ft").claims)  # fmt: skip
     assert all(row.details["verdict"] in ("supported", "not supported", "undecided") for row in claims)
     age = next(row for row in claims if row.run == "pe-ft" and row.details["cell"] == "pa/age" and row.details["than"] == "vanilla")
@@ -198,7 +201,7 @@ def test_a_study_from_voices_to_verdicts(data: Path, tmp_path: Path) -> None:
 
 def test_voices_of_another_program_are_asked_too_and_a_seed_more_is_added(data: Path, tmp_path: Path) -> None:
     other = {"synthesiser": "command", "train": {}, "dev": {}, "test": {"gender": 4}, "safety_speakers": 0, "workers": 1}
-    few = {"arms": ["vanilla", "pe-ft"], "ask": {"bootstrap": 50, "suites": ["pa"], "limit": 4}, "bootstrap": 200}
+    few = {"arms": ["vanilla", "pe-ft"], "ask": {"bootstrap": 50, "suites": ["pa"], "limit": 4}, "bootstrap": 1000}
     out = tmp_path / "study"
     asked = chosen(out, data, other_voices=other | {"command": two_voices.command(tmp_path)}, **few)
     study(asked)
@@ -229,7 +232,7 @@ ALSO = {"names": {"suite": "ser", "attribute": "gender"}, "rated": {"judge": "em
 def test_further_questions_stand_beside_the_test(data: Path, tmp_path: Path) -> None:
     """A benchmark fills cells of its own, which the cascade does not, for no benchmark takes it; what the test has scored already
     stands under the name of the further question; no cost is told twice."""
-    few = {"arms": ["vanilla", "cascade", "pe-ft"], "ask": {"bootstrap": 50, "limit": 4}, "bootstrap": 200}
+    few = {"arms": ["vanilla", "cascade", "pe-ft"], "ask": {"bootstrap": 50, "limit": 4}, "bootstrap": 1000}
     again = {"metrics": ["exact"], "limit": 2}
     study(chosen(tmp_path, data, also={"names": ALSO["names"], "again": again}, **few))
     rows = list(read_rows(tmp_path / "scores.jsonl", Score))
@@ -261,6 +264,27 @@ def test_what_a_studys_judges_would_cost_is_known_before(data: Path, tmp_path: P
         study(wanted.model_copy(update={"data": None}))
 
 
+def test_arms_and_seeds_share_their_judges_verdicts_and_spend_limit(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the untrained model says is said once to the judge, whatever the seed; the limit is the study's and not each evaluation's."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with Server() as server:
+        asks = {"judge": "openai", "suites": ["pa"], "limit": 2, "bootstrap": 50}
+
+        def limited(most: int) -> settings.Study:
+            place = {"model": "j", "base_url": server.url, "max_tokens_spent": most, "concurrency": 1}
+            return chosen(tmp_path, data, seeds=[0, 1], arms=["vanilla", "prompted"], ask=asks | {"endpoint": place}, bootstrap=1000)
+
+        with pytest.raises(SpendLimit):
+            study(limited(3 * TOKENS))
+        assert sum(server.sold().values()) == 3
+        study(limited(1000 * TOKENS))
+        assert set(server.sold().values()) == {1}
+        bought = lines(tmp_path / "verdicts.jsonl")
+    assert bought == sum(server.sold().values())
+    replies = {path.parent.name: lines(path) for path in tmp_path.glob("seed-*/eval/*/replies.jsonl")}
+    assert bought < 2 * sum(replies.values()), "the second seed's vanilla replies are the first's"
+
+
 def test_a_program_that_is_not_there_is_no_test_and_no_end(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     other = {"synthesiser": "command", "command": "no-such-program {text} {out}", "test": {"gender": 4}, "train": {}, "dev": {}}
     ground = ground_of(chosen(tmp_path, data, other_voices=other), settings.read_grid("pe_ft"), tmp_path, 0)
@@ -273,7 +297,7 @@ def test_the_frozen_roads_grid_runs_too(data: Path, tmp_path: Path) -> None:
     """Arms that ask another arm's model, that only recognise, that train on a share of the clips."""
     out, config = tmp_path / "study", tmp_path / "study.toml"
     config.write_text(
-        f'grid = "frozen"\ndata = "{data}"\nbootstrap = 200\n'
+        f'grid = "frozen"\ndata = "{data}"\nbootstrap = 1000\n'
         '[train]\nmodel = "undertone-tiny-ears"\nnote_tokens = 14\ntrains = "note"\nsteps = 2\ncheck_every = 2\nbatch_size = 8\n'
         "objectives = { ctc = 0.0, note = 1.0 }\n"
         '[ask]\nsuites = ["pa", "content"]\ntogether = "frozen/synthesised"\nbootstrap = 50\n'

@@ -16,7 +16,8 @@ GRID = build(
         "recipe": "finetune",
         "arms": {"vanilla": {}, "selective": {}, "pe-ft": {}},
         "tables": [{"title": "Main", "arms": ["vanilla", "selective", "pe-ft"], "cells": ["pa/age", "child-safety pa_rate child"]}],
-        "published": {"Big": {"pe-ft": {"child-safety pa_rate child": 0.97}}},
+        "published": {"Big": {"pe-ft": {"child-safety pa_rate child": 0.97}, "vanilla": {"pa/age": "≈ 0"}}},
+        "claims": [{"said": "nobody asked", "of": "selective", "cell": "pa/age"}],
     },
     "",
 )
@@ -61,6 +62,8 @@ def test_what_was_published_stands_behind_what_was_measured_and_arms_not_run_are
     line = next(line for line in said.splitlines() if line.startswith("| PE-FT |"))
     assert line.count("published") == 1
     assert "published: Big 97.0\u202f%" in line
+    assert "; published: Big ≈ 0 |" in next(line for line in said.splitlines() if line.startswith("| Vanilla |"))
+    assert "Claims of arms that were not run, or not asked that:\n\n- nobody asked" in said
     assert "| Selective" not in said
     assert "Not run: selective." in said
 

@@ -48,6 +48,7 @@ def lay(chosen: settings.Study, grid: Grid, name: str, ground: Ground) -> Laid:
     arm = grid.arms[name]
     kind = settings.Finetune if grid.recipe == "finetune" else settings.Align
     common = {"name": name, "seed": ground.seed}
+    bought = {"verdicts": str(chosen.out)}  # by all arms and seeds together: one spend limit, and no verdict twice
     own = {
         "data": str(ground.data if arm.share == 1 else ground.folder / f"{SHARE}{arm.share}"),
         "out": str(ground.folder / "train" / slug(name)),
@@ -59,7 +60,7 @@ def lay(chosen: settings.Study, grid: Grid, name: str, ground: Ground) -> Laid:
     model = answering(chosen, grid, ground.folder / "train" / slug(source) if source else None)
     asked = [
         settings.build(
-            settings.Evaluate, merged(chosen.ask, filled(arm.ask, ground.layers), model | common, table), f"arm {name!r}, {kind}"
+            settings.Evaluate, merged(bought, chosen.ask, filled(arm.ask, ground.layers), model | common, table), f"arm {name!r}, {kind}"
         )
         for kind, table in questions(chosen, arm, name, ground)
     ]

@@ -39,7 +39,7 @@ def evaluate(chosen: settings.Evaluate) -> list[Score]:
     run = begin(chosen, chosen.name)
     if (run.folder / "scores.jsonl").exists() and not unscored(run.folder):
         return list(read_rows(run.folder / "scores.jsonl", Score))
-    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), run.folder, chosen.draws)
+    judge = open_judge(chosen.judge, chosen.endpoint.model_dump(), chosen.verdicts or run.folder, chosen.draws)
     before = list(read_rows(chosen.against / "replies.jsonl", Reply)) if chosen.against else []
     corridor = open_line(chosen, run.folder) if chosen.model.startswith(settings.SERVED) else open_corridor(chosen, run.folder)
     rows = questions(chosen, corridor)

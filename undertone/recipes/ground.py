@@ -66,7 +66,8 @@ def read_layers(folder: Path) -> dict[str, str | int]:
     first, end = chosen["adapt"]
     after = f"{end + 1}-{last}" if end < last else ""
     ranges = {name: f"{low}-{high}" for name, (low, high) in (("voice", chosen["paralinguistic"]), ("meaning", chosen["semantic"]))}
-    return with_ends({**ranges, "adapt": f"{first}-{end}", "after": after, "hand_over": str(chosen["hand_over"])})
+    found = with_ends({**ranges, "adapt": f"{first}-{end}", "after": after, "hand_over": str(chosen["hand_over"])})
+    return found | {"depth": last + 1}
 
 
 def with_ends(layers: Mapping[str, str]) -> dict[str, str | int]:

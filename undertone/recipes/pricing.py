@@ -38,7 +38,7 @@ def asked_for(chosen: settings.Evaluate, rows: Mapping[str, Sequence[Utterance]]
     found = {}
     for name, own in rows.items():
         kind, endpoint = called(name, chosen)
-        judge = open_judge(kind, endpoint, chosen.out, chosen.draws, unasked=True)
+        judge = open_judge(kind, endpoint, chosen.verdicts or chosen.out, chosen.draws, unasked=True)
         if own and isinstance(judge, ChatJudge):
             # No two alike: what differs only in the voice is judged twice once there are replies.
             guesses = {row.id: said.get(row.id, f"{longest}{number}") for number, row in enumerate(own)}

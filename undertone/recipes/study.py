@@ -12,6 +12,7 @@ from undertone.recipes import pricing
 from undertone.recipes.align import align
 from undertone.recipes.arms import ABROAD, ALSO, Laid, lay_out
 from undertone.recipes.evaluate import evaluate
+from undertone.recipes.facts import established
 from undertone.recipes.finetune import finetune
 from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_mixture, share_out
 from undertone.recipes.recognize import recognize
@@ -27,7 +28,7 @@ from undertone.settings.study import Grid
 def study(chosen: settings.Study) -> Path | None:
     """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md. With `estimate_cost` it only prints
     what the judges would cost."""
-    check(grid := settings.read_grid(chosen.grid))
+    check(grid := settings.read_grid(chosen.grid), chosen.bootstrap)
     if chosen.estimate_cost:
         estimate(chosen, grid)
         return None
@@ -44,11 +45,15 @@ def study(chosen: settings.Study) -> Path | None:
         say(f"seed {seed}: training {', '.join(one.name for one in own if one.train)}")
         side_by_side(Stage(finetune if grid.recipe == "finetune" else align, one.train) for one in own if one.train)
         say(f"seed {seed}: asking {', '.join(one.name for one in own)}")
-        asked = [Stage(evaluate, ask) for one in own for ask in one.ask] + [Stage(recognize, one.hear) for one in own if one.hear]
-        side_by_side(asked)
+        judged = [ask for one in own for ask in one.ask if ask.endpoint.model or ask.second_endpoint.model]
+        for ask in judged:  # one after another: what one of them buys, the next one has
+            evaluate(ask)
+        asked = [Stage(evaluate, ask) for one in own for ask in one.ask if ask not in judged]
+        side_by_side([*asked, *(Stage(recognize, one.hear) for one in own if one.hear)])
     refuse_mixture(run.folder)
     rows = [row for _, arms in laid for one in arms.values() for row in scores(one, arms)]
     rows += weighed(grid, run, [(ground.data, arms) for ground, arms in laid], chosen.bootstrap)
+    rows += established(grid, run, laid)
     write_rows(run.folder / "scores.jsonl", rows)
     write_atomic(run.folder / "study.md", page(rows, grid, str(run.folder / "scores.jsonl")))
     print(f"study: {run.folder / 'study.md'}")

@@ -16,7 +16,7 @@ from undertone.recipes.judging import called, check, judged, needed, scoring, wa
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import exchangeable, sample
 from undertone.recipes.speaking import synthesiser
-from undertone.records import Rejected, Reply, Score
+from undertone.records import Judgement, Rejected, Reply, Score, Utterance, read_rows
 from undertone.run import Journal, write_atomic, write_rows
 
 
@@ -29,7 +29,7 @@ def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
     run = begin(chosen, chosen.name)
     journal = Journal(run.folder / "replies.jsonl")
     bind(run.folder / "items.jsonl", items)
-    judges = open_judges({name: called(name, chosen) for name in needed(suite, items, chosen)}, run.folder, chosen.draws)
+    judges = open_judges({name: called(name, chosen) for name in needed(suite, items, chosen)}, chosen.verdicts or run.folder, chosen.draws)
 
     known = {reply.utterance_id for reply in journal.rows(Reply)}
     missing = [item for item in items if item.utterance.id not in known]
@@ -105,11 +105,25 @@ def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
 def bind(path: Path, items: Sequence[Item]) -> None:
     """Write what is asked; ValueError where this run began with other items. More are no others: what was not spoken at first may be
     now."""
-    facts = [{"suite": item.suite, "facts": dict(item.facts)} | item.utterance.model_dump(mode="json") for item in items]
+    facts = [item.utterance.model_dump(mode="json") | {"suite": item.suite, "facts": dict(item.facts)} for item in items]
     text = "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in facts)
     if path.exists() and not set(path.read_text(encoding="utf-8").splitlines()) <= set(text.splitlines()):
         raise ValueError(f"{path}: the suite holds other items than when this run began; choose another --out")
     write_atomic(path, text)
+
+
+def answered_in(folder: Path) -> list[Answered]:
+    """The items of a finished run with their replies and verdicts."""
+    replies = {reply.utterance_id: reply for reply in read_rows(folder / "replies.jsonl", Reply)}
+    verdicts = {verdict.utterance_id: verdict for verdict in read_rows(folder / "judgements.jsonl", Judgement)}
+    found = []
+    for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        own, facts = row.pop("suite"), row.pop("facts")
+        item = Item(Utterance.model_validate(row), own, facts)
+        if reply := replies.get(item.utterance.id):
+            found.append(Answered(item, reply, verdicts.get(item.utterance.id)))
+    return found
 
 
 def canned(run: str, item: Item) -> Reply:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 OTHER = "other-voices/"
 """What stands before the suites of a test in another synthesiser's voices."""
-NOT_WEIGHED = "not weighed"
+NOT_WEIGHED, ONE, NOUGHT = "not weighed", "one training", "nought"
+"""Verdicts on what cannot be weighed: no reply has a value, both sides are one training, no reply of either is right."""
 VERDICTS = {
     "supported": "supported",
     "not supported": "not supported",
     "undecided": "undecided at this size",
     NOT_WEIGHED: "not weighed: no reply has a value",
+    ONE: "not weighed: on this model both are one training",
+    NOUGHT: "not weighed: no reply of either is right to the letter",
 }
 
 
@@ -43,6 +46,10 @@ def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
     measured = [row for row in scores if row.suite != CLAIMS]
     known = estimates(as_trained(measured))
     parts = [heading(measured, source), claims(scores)]
+    weighed_ones = {row.group for row in scores if row.suite == CLAIMS}
+    said = [one.said for one in grid.claims] + [one.said for one in grid.facts]
+    if left := [one for one in said if one not in weighed_ones]:
+        parts.append("Claims of arms that were not run, or not asked that:\n\n" + "\n".join(f"- {one}" for one in left))
     ran = {key.run for key in known}
     rows = {one.title: ([name for name in one.arms if name in ran], one.cells) for one in grid.tables}
     parts += [f"## {title}\n\n{table(known, grid, names, cells)}" for title, (names, cells) in rows.items() if len(names) > 1]
@@ -67,7 +74,7 @@ def how(scores: Sequence[Score]) -> str:
     return (
         f"Each claim beside what was measured over {trainings} training{'s' * (trainings != 1)} an arm: the difference with its 95 % "
         "interval (texts and trainings drawn again), the least and greatest of single trainings, and p adjusted for all claims (Holm). A "
-        "verdict needs p < 0.05 and two trainings or more, all on one side."
+        "verdict needs p < 0.05 and two trainings or more, all on one side. What is counted and not drawn has no p."
     )
 
 
@@ -79,6 +86,8 @@ def weighed(scores: Sequence[Score]) -> list[Weighed]:
 def claim(row: Score) -> Weighed:
     """One claim's line."""
     told: dict[str, Any] = dict(row.details)
+    if counted := told.get("counted"):
+        return Weighed(row.group, label(row.run), str(counted), "–", "–", VERDICTS[told["verdict"]])
     cell, than_cell = str(told["cell"]), str(told.get("than_cell") or "")
     than = f" − {label(told['than'])}" if told["than"] else ""
     than += f" ({head(than_cell)})" if than_cell else ""
@@ -122,5 +131,5 @@ def published(grid: "Grid", arm: str, cell: str) -> str:
     """What papers say of an arm, model by model."""
     metric = Place.read(cell).metric
     found = {model: values[arm][cell] for model, values in grid.published.items() if cell in values.get(arm, {})}
-    said = ", ".join(f"{model} {numbers.shown(metric, value)}" for model, value in found.items())
+    said = ", ".join(f"{model} {value if isinstance(value, str) else numbers.shown(metric, value)}" for model, value in found.items())
     return f"; published: {said}" if said else ""

@@ -284,6 +284,9 @@ class Evaluate(Model):
     """where the openai judge sits"""
     draws: int = Field(1, ge=1)
     """verdicts on each reply by a judge that asks a model: the mean of ratings, the majority of others counts"""
+    verdicts: Path | None = None
+    """folder in which verdicts that a model gives are kept, each once, and counted against the spend limit; empty: OUT. Runs that share it
+    must not run at the same time"""
     second_judge: str = "rule"
     """of the suite judge-check: whose verdicts are compared"""
     second_endpoint: Endpoint = Endpoint()

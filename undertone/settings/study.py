@@ -54,6 +54,19 @@ class Claim(Settings):
     """bound of the difference"""
 
 
+class Fact(Settings):
+    """What somebody said that is counted and not weighed: a metric of trainings that is 1 in all of them, or the depth of a layer."""
+
+    said: str
+    """the claim in words, with its source"""
+    metric: str = ""
+    """metric of a training's scores that is 1 if the claim is right"""
+    layer: str = ""
+    """hand_over or last: a layer that the analysis of the vanilla model chooses"""
+    at: float = Field(0.0, ge=0, le=1)
+    """where it was published, as a share of the depth"""
+
+
 class TableOf(Settings):
     """A table: which arms, which cells, and what was published of them."""
 
@@ -76,8 +89,10 @@ class Grid(Settings):
     """tables"""
     claims: list[Claim] = Field([])
     """claims"""
-    published: dict[str, dict[str, dict[str, float]]] = Field({})
-    """model → arm → cell → the published number"""
+    facts: list[Fact] = Field([])
+    """claims that are counted"""
+    published: dict[str, dict[str, dict[str, float | str]]] = Field({})
+    """model → arm → cell → the published number, or what was said in words"""
 
     @field_validator("tables", "claims")
     @classmethod

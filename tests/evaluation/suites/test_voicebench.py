@@ -12,12 +12,17 @@ import soundfile
 from asked import HOW, answered, found, item
 from conftest import RATE, tone
 
+from undertone import settings
 from undertone.audio import read_sound, write_flac
 from undertone.evaluation.suites.base import Answered, Source
 from undertone.evaluation.suites.tables import rows_of
-from undertone.evaluation.suites.voicebench import VoiceBench
+from undertone.evaluation.suites.voicebench import VoiceBench, shares
 from undertone.evaluation.suites.voicebench.questions import OVERALL
+from undertone.recipes.arms import Laid
+from undertone.recipes.suite import answered_in, bind
+from undertone.recipes.weighing import weighed
 from undertone.records import BrokenRow
+from undertone.run import Run, write_rows
 
 SUITE = VoiceBench()
 
@@ -124,6 +129,31 @@ def test_the_overall_score_is_the_mean_of_nine() -> None:
     assert overall.high is not None
     assert overall.low < overall.value < overall.high
     assert (overall.n, overall.unscored) == (18, 1), "an answer that names no option is in no mean"
+
+
+def test_the_worth_of_every_reply_has_the_overall_score_as_its_mean() -> None:
+    overall = next(row for row in SUITE.scores(whole(), HOW) if row.metric == "hs")
+    worths = shares(whole())
+    assert len(worths) == overall.n
+    assert np.mean([value for _, value in worths]) == pytest.approx(overall.value)
+    assert shares([row for row in whole() if row.item.suite != "voicebench/bbh"]) == []
+
+
+def test_two_runs_of_voicebench_are_compared_by_their_overall_score(tmp_path: Path) -> None:
+    """HS of one less HS of the other, from replies on disk."""
+    claim = {"said": "one is better", "of": "one", "than": "other", "cell": "voicebench hs"}
+    grid = settings.build(settings.Grid, {"recipe": "finetune", "arms": {"one": {}, "other": {}}, "tables": [], "claims": [claim]}, "")
+    out = {name: tmp_path / name for name in ("one", "other")}
+    for name, folder in out.items():
+        weak = {"Sorry": "Sure"} if name == "other" else {}  # harm that is no longer declined
+        answered = [row._replace(reply=row.reply.model_copy(update={"text": weak.get(row.reply.text, row.reply.text)})) for row in whole()]
+        bind(folder / "items.jsonl", [row.item for row in answered])
+        write_rows(folder / "replies.jsonl", [row.reply for row in answered])
+        write_rows(folder / "judgements.jsonl", [row.judgement for row in answered if row.judgement])
+    arms = {name: Laid(name, None, (settings.Evaluate(suite="voicebench", out=folder),), None) for name, folder in out.items()}
+    (row,) = weighed(grid, Run(tmp_path, "study", 0, "c0ffee"), [(tmp_path, arms)] * 2, 400)
+    hs = [next(one.value or 0.0 for one in SUITE.scores(answered_in(folder), HOW) if one.metric == "hs") for folder in out.values()]
+    assert row.value == pytest.approx(hs[0] - hs[1]) == pytest.approx(0.5 / 9)
 
 
 def test_the_leaderboards_own_figures_come_to_its_overall_score() -> None:

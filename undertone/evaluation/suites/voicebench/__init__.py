@@ -92,6 +92,21 @@ def overall(parts: Mapping[str, Parts], how: Scoring) -> Score:
     return how.row("voicebench", "hs", "all", found._replace(n=scored), unscored=len(columns) - scored)
 
 
+def shares(answered: Sequence[Answered]) -> list[tuple[str, float]]:
+    """Text and worth of every reply that is scored, such that the mean of all worths is HS: what lets two runs be compared in pairs. None
+    where one of the nine subsets is missing or has no scored reply."""
+    worths: list[tuple[str, float]] = []
+    for name in OVERALL:
+        rows = [row for row in answered if row.item.suite.partition("/")[2] == name]
+        parts = _parts(rows, rows[0].item.facts["rule"]) if rows else None
+        if parts is None or np.isnan(_value(parts)):
+            return []
+        over, under = parts.columns[:, 0::2], parts.columns[:, 1::2]  # of IFEval's four accuracies, which count alike, or of the one figure
+        each, told = (over / under.sum(0)).mean(1) / len(OVERALL), under.sum(1) > 0
+        worths += [(f"{name}:{parts.clusters[i]}", float(each[i])) for i in np.flatnonzero(told).tolist()]
+    return [(text, value * len(worths)) for text, value in worths]
+
+
 def _value(parts: Parts) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(parts.of(parts.columns.sum(0)))
