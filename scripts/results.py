@@ -1,14 +1,19 @@
 """docs/results.md from the rows of benchmarks/results: `python scripts/results.py`."""
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from undertone.records import Score, read_rows
 from undertone.reporting import study
-from undertone.reporting.markdown import results
+from undertone.reporting.markdown import grid, results
 from undertone.run import write_atomic
 from undertone.settings import read_grid
+from undertone.settings.reading import Settings
 
 HOME = Path(__file__).parent.parent
+TARGETS = HOME / "benchmarks" / "speed" / "targets.toml"
 TITLES = {
     "estimate": "Estimates",
     "frozen": "The frozen road",
@@ -35,7 +40,53 @@ def section(path: Path) -> str:
     kind, _, grid = path.stem.partition("study_")
     if not kind:
         return f"# Study {grid}\n\n{study.page(rows, read_grid(grid), source)}"
-    return "\n".join(filter(None, [f"# {TITLES[path.stem]}\n", results(rows, source), study.claims(rows)])) + "\n"
+    asked = targets(rows) + "\n" if path.stem == "speed" else ""
+    return "\n".join(filter(None, [f"# {TITLES[path.stem]}\n", asked, results(rows, source), study.claims(rows)])) + "\n"
+
+
+class Target(Settings):
+    """A bound on what a benchmark finds, or none, where only the number is asked for."""
+
+    asked: str
+    """in words"""
+    suite: str
+    """benchmark"""
+    peer: str
+    """what it is compared with: the run of its rows"""
+    groups: list[str]
+    """of which sizes; a row's group begins with it"""
+    metric: str = "ratio"
+    """what its rows measure"""
+    least: float | None = None
+    """bound"""
+    most: float | None = None
+    """bound"""
+
+    def row(self, group: str, rows: Sequence[Score]) -> Score | None:
+        """The row that speaks to the target, where there is one."""
+        mine = (row for row in rows if (row.suite, row.run, row.metric) == (f"speed/{self.suite}", self.peer, self.metric))
+        return next((row for row in mine if row.group.startswith(group)), None)
+
+    def verdict(self, row: Score | None) -> Literal["reached", "missed", "not measured", "measured"]:
+        """Whether it was reached."""
+        if row is None or row.value is None:
+            return "not measured"
+        if self.least is None and self.most is None:
+            return "measured"
+        return "reached" if (self.least or row.value) <= row.value <= (self.most or row.value) else "missed"
+
+
+def targets(rows: Sequence[Score]) -> str:
+    """What was asked of speed, a line a target and size, whether it was measured or not."""
+    lines = []
+    for one in (Target.model_validate(table) for table in tomllib.loads(TARGETS.read_text())["targets"]):
+        for group in one.groups:
+            row = one.row(group, rows)
+            found, low, high = (row.value, row.low, row.high) if row else (None, None, None)
+            shown = "–" if found is None else f"{found:.2f}" + ("" if low is None or high is None else f" [{low:.2f} to {high:.2f}]")
+            bound = f"≥ {one.least:g}" if one.least is not None else f"≤ {one.most:g}" if one.most is not None else "–"
+            lines.append([one.asked, group, bound, shown, f"**{one.verdict(row)}**"])
+    return "## Targets\n\n" + grid(["What", "Size", "Asked", "Measured", ""], lines)
 
 
 if __name__ == "__main__":

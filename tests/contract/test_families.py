@@ -265,3 +265,30 @@ def test_replies_equal_those_of_stock_generate_one_by_one(model: SpeechLM) -> No
     alone = [stock_ids(model, one, 16) for one in prompts]
     assert len({len(one) for one in alone}) > 1, "they end together"
     assert model.greedy_ids(model.prefill(model.encode(prompts)), 16) == alone
+
+
+def test_a_packed_row_in_bfloat16_is_as_near_as_rounding_allows(model: SpeechLM) -> None:
+    """bfloat16 has 8 bits: losses of about 6 nats may be 2 % apart, and are no further from float32's than padding's are, or that much."""
+    if not model.packs:
+        pytest.skip("this family declares that its rows are padded")
+    prompts = [spoken(model, seconds, i, "hm" * i) for i, seconds in enumerate((0.7, 3.1, 1.9))]
+    replies = ["to fix the socket turn off the power first", "no", "may i"]
+    with torch.no_grad():
+        exact = model.token_losses(model.encode(prompts, replies))
+        model.module.to(torch.bfloat16)
+        whole = model.encode(prompts, replies)
+        padded, packed = (model.token_losses(one).float() for one in (whole, whole.packed()))
+    assert not padded.equal(exact), "it was rounded"
+    torch.testing.assert_close(packed, exact, rtol=2e-2, atol=2e-2)
+    assert (packed - exact).abs().max() <= max(2 * (padded - exact).abs().max(), 2e-2)
+
+
+@torch.inference_mode()
+def test_a_clip_heard_beside_others_is_heard_as_alone(model: SpeechLM) -> None:
+    """What the feature store keeps of a batch is what a fresh pass over one clip gives, to 1e-6 of the largest value."""
+    waves = [wave(seconds, i) for i, seconds in enumerate((0.7, 3.1, 1.9))]
+    together = model.encode([Prompt(audio=one) for one in waves])
+    parts = model.listen(together).split(model.audio_mask(together).sum(-1).tolist())
+    for one, part in zip(waves, parts, strict=True):
+        alone = model.listen(model.encode([Prompt(audio=one)]))
+        torch.testing.assert_close(part, alone, rtol=0, atol=1e-6 * max(1.0, float(alone.abs().max())))

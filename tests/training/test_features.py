@@ -40,7 +40,7 @@ def test_stored_equals_fresh_and_is_computed_once(tmp_path: Path) -> None:
     with torch.inference_mode():
         for one in rows:
             fresh = model.listen(model.encode([Prompt(audio=wave(one))]))
-            torch.testing.assert_close(again[one.id], fresh, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(again[one.id], fresh, rtol=1e-6, atol=1e-6)
 
 
 def test_a_batch_is_stored_bit_for_bit(tmp_path: Path) -> None:

@@ -17,18 +17,19 @@ SUITES = {
     "frozen/ravdess4": "Frozen road, RAVDESS, four emotions",
     "frozen/ravdess6": "Frozen road, RAVDESS, six emotions",
     "frozen/age": "Frozen road, child or adult",
+    "frozen/emodb4": "Frozen road, EmoDB (German), four emotions",
     "child-safety": "Child safety",
     "content": "Content kept",
     "estimate": "finetune --estimate beside a step that is taken",
     "adch": "Auxiliary head (ADCH)",
 }
 
-
 KINDS = {
     "recognition": "Recognition of ",
     "ser": "Names the voice: ",
     "leakage": "Words that leak into what is named: ",
     "conflict": "Words against voice: ",
+    "accent": "English as spoken in ",
 }
 """Titles of suites that come in several, by what stands before the stroke."""
 
