@@ -48,6 +48,7 @@ def run(
     rate: float = 1e-3,
     clip: float = 1.0,
     packed: bool = True,
+    max_tokens: int = 0,
 ) -> list[Mapping[str, float]]:
     """Train and return what was logged per step. Clips of the dev split are called d0, d1 …"""
     torch.set_num_threads(1)
@@ -64,7 +65,7 @@ def run(
         if step >= die_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    schedule = Schedule(steps, batch, accumulate, rate, 0.1, 0.0, clip, 2)
+    schedule = Schedule(steps, batch, accumulate, rate, 0.1, 0.0, clip, 2, max_tokens)
     train(objective, Mixture(rows(), 0.25, {}, 0), rows(8, "d"), Encoder(model, hear, packed=packed), schedule, folder, log)
     if int(os.environ.get("RANK", 0)) == 0:
         adapted.save_pretrained(folder / "adapter")
@@ -72,7 +73,8 @@ def run(
 
 
 if __name__ == "__main__":
-    out = run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), die_after=int(sys.argv[4]), dropout=float(sys.argv[5]))
+    numbers = {"die_after": int(sys.argv[4]), "max_tokens": int(os.environ.get("MAX_TOKENS", 0))}
+    out = run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), dropout=float(sys.argv[5]), **numbers)
     if int(os.environ.get("RANK", 0)) == 0:
         import json
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.training.batches import fewest
 from undertone.training.loop import Encoder, Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -80,6 +81,16 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert train_losses(both) == pytest.approx(train_losses(one), rel=1e-4)
     assert dev_losses(both) == pytest.approx(dev_losses(one), rel=1e-4)
     assert len(dev_losses(one)) == 3
+
+
+def test_two_processes_cut_their_shares_into_as_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for one another part by part: with one part more in one of them both would stand still."""
+    one = small.run(tmp_path / "one", 3, 12, dropout=0.0)
+    monkeypatch.setenv("MAX_TOKENS", "70")
+    two = program(tmp_path / "two", 3, 12, dropout=0.0, processes=2)
+    assert two.returncode == 0, two.stderr[-2000:]
+    both = json.loads((tmp_path / "two" / "log.json").read_text())
+    assert train_losses(both) == pytest.approx(train_losses(one), rel=1e-4)
 
 
 def test_a_dev_check_takes_no_more_clips_at_once_than_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +162,40 @@ def test_parts_of_a_padded_batch_hold_clips_of_like_length_and_add_up(tmp_path: 
     lengths = [[len(small.heard(row.id)) + len(encode.model.reply_ids(row.reply)) for row in part] for part in parts]
     assert all(max(one) <= min(other) for one, other in pairwise(lengths))
     assert sorted(row.id for part in parts for row in part) == sorted(row.id for row in rows)
-    assert encode._replace(packed=True).parts(rows, 5) == [rows[i::5] for i in range(5)]
+    packed = encode._replace(packed=True)
+    sums = [sum(packed.lengths(part)) for part in packed.parts(rows, 5)]
+    assert len(sums) == 5
+    assert max(sums) - min(sums) <= max(packed.lengths(rows)), "packed parts hold like many tokens"
+    assert packed.parts(rows, 1) == [rows]
     whole = train_losses(small.run(tmp_path / "whole", 3, 12, dropout=0.0, packed=False))  # type: ignore[arg-type]
     cut = train_losses(small.run(tmp_path / "cut", 3, 12, accumulate=5, dropout=0.0, packed=False))  # type: ignore[arg-type]
     assert cut == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_no_forward_pass_takes_more_tokens_than_it_may(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is cut where the tokens are, padding included, in steps and in dev checks; and nothing else changes."""
+    whole = small.run(tmp_path / "whole", 3, 12, dropout=0.0, packed=packed)
+    taken: list[int] = []
+    hidden = SpeechLM.hidden
+
+    def counted(self: SpeechLM, batch: Batch, *more: Any) -> Tensor:
+        taken.append(int(batch.attention_mask.sum()) if packed else batch.input_ids.numel())
+        return hidden(self, batch, *more)
+
+    monkeypatch.setattr(SpeechLM, "hidden", counted)
+    small.run(tmp_path / "uncut", 1, 12, dropout=0.0, packed=packed)
+    most = max(taken) // 3
+    taken.clear()
+    cut = small.run(tmp_path / "cut", 3, 12, dropout=0.0, packed=packed, max_tokens=most)
+    assert most / 2 < max(taken) <= most
+    assert train_losses(cut) == pytest.approx(train_losses(whole), rel=1e-4)
+    assert dev_losses(cut) == pytest.approx(dev_losses(whole), rel=1e-4)
+
+
+def test_a_clip_longer_than_a_pass_may_be_stands_alone() -> None:
+    encode = Encoder(Qwen2_5Omni.tiny(0), small.heard)
+    rows = small.rows()
+    assert fewest(encode, [rows], 1) == len(rows)
+    assert fewest(encode, [rows], 10**6) == 1
+    assert fewest(encode, [rows[:20], rows[20:]], 2 * max(encode.lengths(rows))) > 5, "the longest share says how many parts there are"

@@ -1,5 +1,7 @@
 """`undertone finetune --estimate`: what a fine-tuning would take, from the checkpoint's configuration alone."""
 
+import math
+
 from undertone import settings
 from undertone.models import open_hollow, place
 from undertone.models.quantised import Saved, saved
@@ -22,6 +24,8 @@ def estimate(chosen: settings.Finetune) -> Cost:
     if chosen.recompute:
         recompute(model)
     step = Step(chosen.batch_size, chosen.accumulate, min(Step._field_defaults["seconds"], model.seconds_at_most))
+    if chosen.max_tokens:
+        step = step._replace(parts=math.ceil(cost(model, adapted, step, bool(chosen.adch.weight), fewer).tokens / chosen.max_tokens))
     found = cost(model, adapted, step, bool(chosen.adch.weight), fewer)
     print(said(chosen, model.family, step, found), end="")
     return found

@@ -113,4 +113,5 @@ def schedule(chosen: settings.Finetune | settings.Align, clips: int) -> Schedule
         chosen.weight_decay,
         chosen.clip,
         chosen.check_every,
+        chosen.max_tokens,
     )

@@ -172,6 +172,9 @@ class Training(Model):
     """clips per optimiser step, over all processes"""
     accumulate: int = Field(1, ge=1)
     """parts into which a batch is cut to save memory"""
+    max_tokens: int = Field(0, ge=0)
+    """tokens of one forward pass at most, padding included: a batch is cut into as many parts as that takes, whatever `accumulate` says; 0:
+    into `accumulate` parts"""
     warmup: float = Field(0.05, ge=0, lt=1)
     """share of the steps that warm up"""
     clip: float = Field(1.0, gt=0)

@@ -14,9 +14,10 @@ from undertone.models.base import IGNORED, Batch, Prompt, labelled
 from undertone.models.chosen import Chosen
 from undertone.models.frozen_llm import FrozenLLM, Heard
 from undertone.models.logits import losses
+from undertone.models.projector import TOKEN
 from undertone.records import Utterance
 from undertone.run import write_atomic
-from undertone.training.batches import interleaved
+from undertone.training.batches import cut
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.still import Still
 from undertone.training.tasks import Exercise, Wording
@@ -288,8 +289,18 @@ class AlignmentEncoder(NamedTuple):
         return (Lesson(names, taught, self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
 
     def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
-        """`rows` in `count` parts."""
-        return interleaved(rows, count)
+        """`rows` in `count` parts of like many tokens."""
+        return cut(self, rows, count)
+
+    def lengths(self, rows: Sequence[Exercise]) -> list[int]:
+        """Tokens of each exercise: audio (of the clip as it is; it may be heard changed), system prompt, written note, reply."""
+        table = self.model.tokenizer
+        return [
+            round(1000 * one.row.seconds / TOKEN)
+            + len(table.encode(f"{one.system(self.wording)} {one.written}", add_special_tokens=False))
+            + len(self.teacher[one.question(self.wording, self.noted)].reply)
+            for one in rows
+        ]
 
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         """Reply tokens and clips."""

@@ -1,12 +1,19 @@
 """Which clips make up step number so-and-so. A batch is a function of (seed, step), so resuming needs no sampler state."""
 
+import heapq
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from undertone.records import CONTENT, Utterance
+
+if TYPE_CHECKING:
+    from undertone.training.loop import Encode
+
+T = TypeVar("T")
 
 
 class Mixture:
@@ -66,6 +73,40 @@ class Mixture:
         return np.random.default_rng((self._seed, lap, list(self._groups).index(name))).permutation(len(self._groups[name]))
 
 
-def interleaved(rows: Sequence[Any], count: int) -> list[Sequence[Any]]:
-    """`rows` in `count` parts, as even as can be; an empty one is left out."""
-    return [part for i in range(count) if (part := rows[i::count])]
+def cut(encode: "Encode", rows: Sequence[T], count: int) -> list[Sequence[T]]:
+    """`rows` in `count` parts at most, as they are encoded: packed or padded. One part is the rows as they are."""
+    if count <= 1:
+        return [rows]
+    return (dealt if encode.packed else by_length)(rows, encode.lengths(rows), count)
+
+
+def dealt(rows: Sequence[T], lengths: Sequence[int], count: int) -> list[Sequence[T]]:
+    """`rows` in `count` parts that hold about as many tokens: the longest first, each to the part that has least (Graham 1969). An empty
+    one is left out."""
+    parts: list[list[T]] = [[] for _ in range(count)]
+    held = [(0, 0, i) for i in range(count)]
+    for length, row in sorted(zip(lengths, rows, strict=True), key=lambda one: -one[0]):
+        tokens, clips, i = heapq.heappop(held)
+        parts[i].append(row)
+        heapq.heappush(held, (tokens + length, clips + 1, i))
+    return [part for part in parts if part]
+
+
+def by_length(rows: Sequence[T], lengths: Sequence[int], count: int) -> list[Sequence[T]]:
+    """`rows` in `count` parts of as many clips, those of like length together, so that their padding is little."""
+    ordered = [rows[i] for i in sorted(range(len(rows)), key=lengths.__getitem__)]
+    size = math.ceil(len(rows) / count)
+    return [ordered[i : i + size] for i in range(0, len(rows), size)]
+
+
+def fewest(encode: "Encode", shares: Sequence[Sequence[Any]], most: int) -> int:
+    """The fewest parts of which none takes more than `most` tokens, padding included, whichever of the `shares` of a batch is cut; a clip
+    that is longer stands alone. Every process cuts its share into as many, for they wait for one another part by part."""
+
+    def fits(part: Sequence[Any]) -> bool:
+        lengths = encode.lengths(part)
+        return len(part) == 1 or (sum(lengths) if encode.packed else len(part) * max(lengths)) <= most
+
+    least = max(math.ceil(sum(encode.lengths(rows)) / most) for rows in shares)
+    clips = max(map(len, shares))
+    return next((n for n in range(max(1, least), clips) if all(fits(part) for rows in shares for part in encode.parts(rows, n))), clips)

@@ -12,7 +12,7 @@ from torch import Tensor
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.records import CONTENT, Utterance
 from undertone.training import checkpoint
-from undertone.training.batches import interleaved
+from undertone.training.batches import cut, fewest
 from undertone.training.checkpoint import Progress
 from undertone.training.heads import Targets, targets
 from undertone.training.objectives import Objective, Sizes
@@ -33,6 +33,7 @@ class Schedule(NamedTuple):
     weight_decay: float
     clip: float
     check_every: int
+    max_tokens: int = 0
 
     def scale(self, step: int) -> float:
         """Cosine decay to zero after a linear warm-up."""
@@ -47,14 +48,19 @@ class Schedule(NamedTuple):
 
 
 class Encode(Protocol):
-    """Rows → what the objective takes besides the sizes; the sizes alone, counted without encoding; and rows cut into parts."""
+    """Rows → what the objective takes besides the sizes; sizes and lengths alone, counted without encoding; and rows cut into parts."""
 
     @property
     def model(self) -> SpeechLM: ...
 
+    @property
+    def packed(self) -> bool: ...
+
     def __call__(self, rows: Sequence[Any]) -> tuple[Any, ...]: ...
 
     def sizes(self, rows: Sequence[Any]) -> Sizes: ...
+
+    def lengths(self, rows: Sequence[Any]) -> list[int]: ...
 
     def parts(self, rows: Sequence[Any], count: int) -> list[Sequence[Any]]: ...
 
@@ -80,12 +86,14 @@ class Encoder(NamedTuple):
         return batch.packed() if self.packed else batch, targets(rows)
 
     def parts(self, rows: Sequence[Utterance], count: int) -> list[Sequence[Utterance]]:
-        """`rows` in `count` parts; padded ones hold clips of like length, so that the padding is little."""
-        if self.packed:
-            return interleaved(rows, count)
-        sorted_rows = sorted(rows, key=lambda row: len(self.heard(row.id)) + len(self.model.reply_ids(row.reply or "")))
-        size = math.ceil(len(rows) / count)
-        return [sorted_rows[i : i + size] for i in range(0, len(rows), size)]
+        """`rows` in `count` parts: packed ones of like many tokens, padded ones of clips of like length."""
+        return cut(self, rows, count)
+
+    def lengths(self, rows: Sequence[Utterance]) -> list[int]:
+        """Tokens of each clip with its prompt and its reply."""
+        first = self.heard(rows[0].id)
+        around = int(self.model.encode([Prompt(audio=first, system=self.system)], [""]).attention_mask.sum()) - len(first)
+        return [around + len(self.heard(row.id)) + len(self.model.reply_ids(row.reply or "")) for row in rows]
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """Labelled tokens and clips with a category, counted without encoding audio: every process knows the whole batch's."""
@@ -129,7 +137,7 @@ def train(
             log({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def check() -> Progress:
-        checked = validate(objective, dev, encode, schedule.part(together.num_processes))
+        checked = validate(objective, dev, encode, schedule.part(together.num_processes), schedule.max_tokens)
         note("dev", checked, done.step - 1)
         reached = next(iter(checked.values()))
         seconds = spent + time.monotonic() - began
@@ -154,10 +162,12 @@ def train(
 def _step(
     accelerator: Any, wrapped: Any, optimizer: torch.optim.Optimizer, mixture: Draw, encode: Encode, schedule: Schedule, step: int
 ) -> dict[str, float]:
-    """One optimiser step on the whole batch, of which this process takes every n-th clip, in `accumulate` parts."""
+    """One optimiser step on the whole batch, of which this process takes every n-th clip, in `accumulate` parts or in as many as
+    `max_tokens` asks for."""
     rows = mixture.batch(step, schedule.batch_size)
-    mine = rows[accelerator.process_index :: accelerator.num_processes]
-    batches = encode.parts(mine, schedule.accumulate)
+    shares = [rows[i :: accelerator.num_processes] for i in range(accelerator.num_processes)]
+    count = fewest(encode, shares, schedule.max_tokens) if schedule.max_tokens else schedule.accumulate
+    batches = encode.parts(shares[accelerator.process_index], count)
     sizes = encode.sizes(rows)
     # Dropout depends on the step alone, so a run that was killed goes on as if it had not been.
     torch.manual_seed(1_000_003 * step + accelerator.process_index)
@@ -179,15 +189,16 @@ def _step(
 
 
 @torch.no_grad()
-def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: int) -> dict[str, float]:
-    """What the objective reports of rows that are not trained on, `part` of them at a time: the loss that chooses the checkpoint first. All
-    processes call it together, each takes every n-th row."""
+def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: int, max_tokens: int = 0) -> dict[str, float]:
+    """What the objective reports of rows that are not trained on, `part` of them at a time, or as many as `max_tokens` hold: the loss that
+    chooses the checkpoint first. All processes call it together, each takes every n-th row."""
     together = ranks(encode.model.device)
     objective.learner.eval()
     mine = rows[together.process_index :: together.num_processes]
     sums = dict.fromkeys(objective.parts, 0.0)
-    for i in range(0, len(mine), part):
-        for name, value in objective(*encode(mine[i : i + part]), Sizes(1, 1, 1))._asdict().items():
+    some = [mine[i : i + part] for i in range(0, len(mine), part)]
+    for rows_of in encode.parts(mine, fewest(encode, [mine], max_tokens)) if max_tokens and mine else some:
+        for name, value in objective(*encode(rows_of), Sizes(1, 1, 1))._asdict().items():
             sums[name] += value.item()
     objective.learner.train()
     return objective.report(_added_up(sums, together), encode.sizes(rows))

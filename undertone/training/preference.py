@@ -16,6 +16,7 @@ from undertone.evaluation.replies import Ask, preferences
 from undertone.models.base import Batch, SpeechLM
 from undertone.records import Reply, Utterance
 from undertone.run import Journal
+from undertone.training.batches import cut
 from undertone.training.heads import Targets
 from undertone.training.loop import Encoder
 from undertone.training.objectives import Losses, PeFt, Sizes
@@ -84,8 +85,16 @@ class PairEncoder(NamedTuple):
     def _lengths(self, rows: Sequence[Utterance]) -> tuple[int, ...]:
         return tuple(self.encoder.sizes([row]).tokens for row in rows)
 
+    @property
+    def packed(self) -> bool:
+        return self.encoder.packed
+
+    def lengths(self, rows: Sequence[Utterance]) -> list[int]:
+        """A clip with two replies is read twice."""
+        return [length * (1 + has_pair(row)) for length, row in zip(self.encoder.lengths(rows), rows, strict=True)]
+
     def parts(self, rows: Sequence[Utterance], count: int) -> list[Sequence[Utterance]]:
-        return self.encoder.parts(rows, count)
+        return cut(self, rows, count)
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """As the encoder's, and how many clips have two replies."""
