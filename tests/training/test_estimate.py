@@ -9,10 +9,12 @@ import torch
 from checkpoints import STOCK, named, saved
 from estimated import compare
 
+from undertone import settings
 from undertone.cli import main
 from undertone.lookup import resolve
 from undertone.models import FAMILIES, quantised
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
+from undertone.recipes.estimate import estimate
 
 
 @pytest.mark.parametrize("family", STOCK)
@@ -72,3 +74,11 @@ def test_the_command_needs_a_configuration_alone(family: str, tmp_path: Path, ca
     assert main(["finetune", "--estimate", *named(family, folder), "--layers", "0-2", "--lora.targets", *targets]) == 0
     said = capsys.readouterr().out
     assert all(word in said for word in ("parameters", "trained", "memory", "FLOPs", family))
+
+
+def test_parts_are_as_many_as_the_token_budget_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
+    told = settings.Finetune(batch_size=8, layers="0-5")
+    whole, cut = estimate(told), estimate(told.model_copy(update={"max_tokens": 400}))
+    assert cut.tokens == whole.tokens
+    assert cut.activations < whole.activations
+    assert f"in {-(-whole.tokens // 400)} parts" in capsys.readouterr().out
