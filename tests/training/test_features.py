@@ -1,5 +1,6 @@
 """The feature store gives what the tower gives, once, and never another clip's."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,40 @@ def test_a_batch_is_stored_bit_for_bit(tmp_path: Path) -> None:
         batch = model.encode([Prompt(audio=wave(one)) for one in rows])
         fresh = model.listen(batch).split(model.audio_mask(batch).sum(-1).tolist())
     assert all(store[one.id].equal(part) for one, part in zip(rows, fresh, strict=True))
+
+
+def test_frames_that_are_made_ahead_are_the_same(tmp_path: Path) -> None:
+    """Bit for bit, in the same shards, whoever cannot be heard left out; and never two sounds are opened at once."""
+    model, rows, open_now, most = Qwen2_5Omni.tiny(0), [row(i) for i in range(11)], [], []
+
+    def one_at_a_time(utterance: Utterance) -> np.ndarray | None:
+        open_now.append(utterance.id)
+        most.append(len(open_now))
+        time.sleep(0.002)
+        open_now.remove(utterance.id)
+        return None if utterance.id == "u4" else wave(utterance)
+
+    stores = {workers: FeatureStore(tmp_path / str(workers), model) for workers in (0, 3)}
+    for workers, store in stores.items():
+        store.fill(rows, one_at_a_time, batch=2, shard=6, workers=workers)
+    assert max(most) == 1
+    plain, ahead = (sorted(path.name for path in store.folder.iterdir()) for store in stores.values())
+    assert plain == ahead
+    assert "u4" not in stores[3]
+    assert all(stores[0][one.id].equal(stores[3][one.id]) for one in rows if one.id != "u4")
+
+
+def test_a_sound_that_breaks_ahead_of_its_turn_breaks_in_it(tmp_path: Path) -> None:
+    def broken(utterance: Utterance) -> np.ndarray:
+        if utterance.id == "u3":
+            raise OSError("u3: broken")
+        return wave(utterance)
+
+    store = FeatureStore(tmp_path, Qwen2_5Omni.tiny(0))
+    with pytest.raises(OSError, match="u3: broken"):
+        store.fill([row(i) for i in range(5)], broken, batch=1, shard=2, workers=2)
+    assert "u1" in store, "what was finished before is kept"
+    assert "u4" not in store
 
 
 def test_what_has_no_room_is_computed_when_it_is_asked_for(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from undertone.evaluation.suites.tables import sound_key
 from undertone.models.base import SpeechLM
 from undertone.progress import bar
 from undertone.recipes.complaints import no_room
+from undertone.recipes.opening import threads
 from undertone.records import Rejected, Utterance
 from undertone.run import Journal
 from undertone.training.features import FeatureStore, Listen
@@ -62,7 +63,7 @@ def listened(
     store = FeatureStore(
         chosen.features or folder / ".features", model, lambda row: sound_key(row.id, loaded.sound(row)), chosen.features_gb * 1e9
     )
-    store.fill(rows, hear, min(chosen.batch, 32), progress=bar("listening"))
+    store.fill(rows, hear, min(chosen.batch, 32), progress=bar("listening"), workers=threads(chosen.workers, model.device))
     if store.unkept:
         no_room(store.unkept, len(rows), store.folder.parent)
     else:

@@ -1,5 +1,6 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +28,7 @@ class Corridor(NamedTuple):
     """Model, data, and the store of audio embeddings; clips that cannot be heard are noted in `rejected` (`strict`: an error).
 
     `ours`: undertone wrote the data, so nobody has opened the clips of this run yet. `sounds` opens them. `notes`: utterance id → what a
-    cascade writes beside its sound."""
+    cascade writes beside its sound. `workers`: threads that make frames ahead of the tower."""
 
     model: SpeechLM
     data: Data
@@ -37,6 +38,7 @@ class Corridor(NamedTuple):
     ours: bool
     sounds: Sounds
     notes: Mapping[str, str] = MappingProxyType({})
+    workers: int = 0
 
     def listen(self, rows: Sequence[Utterance], batch: int) -> list[Utterance]:
         """The `rows` that can be heard, once their embeddings are in the store. What was converted or turned away is said at the end,
@@ -45,7 +47,7 @@ class Corridor(NamedTuple):
         with together.main_process_first():  # the others know what it turned away
             wave = usable(self.sounds, self.rejected, self.strict)
             if together.is_main_process:
-                self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"))
+                self.heard.fill(rows, wave, min(batch, 32), progress=bar("listening"), workers=self.workers)
             else:
                 self.heard.look_up(rows, wave)
         if self.heard.unkept:
@@ -85,7 +87,15 @@ def open_corridor(settings: Model, folder: Path, through: str = "clean") -> Corr
     sounds = Sounds(data, model, through, settings.per_speaker)
     most = settings.features_gb * 1e9
     store = FeatureStore(kept_in(settings, data, folder, "features"), model, sounds.key, most)
-    return Corridor(model, data, store, rejected, settings.strict, corpora.is_ours(settings.data, settings.corpus), sounds)
+    ours, workers = corpora.is_ours(settings.data, settings.corpus), threads(settings.workers, model.device)
+    return Corridor(model, data, store, rejected, settings.strict, ours, sounds, workers=workers)
+
+
+def threads(asked: int | None, device: torch.device) -> int:
+    """How many threads make frames ahead of the tower."""
+    if asked is not None:
+        return asked
+    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
 def kept_in(settings: Model, data: Data, folder: Path, kind: Literal["features", "teacher"]) -> Path:

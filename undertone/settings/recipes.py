@@ -118,6 +118,9 @@ class Model(Settings):
     """folder in which the tower's outputs are kept, once per clip; empty: .features beside the clips"""
     features_gb: float = Field(100.0, ge=0)
     """GB that folder may take (6 s at 7 B are about 1 MB); clips beyond go through the tower whenever they are asked for"""
+    workers: int | None = Field(None, ge=0)
+    """threads that make the next clips' frames while the tower listens; empty: on a GPU one a core, eight at most, on a CPU, whose cores
+    the tower needs, none"""
     per_speaker: bool = False
     """hear each clip relative to the mean of its speaker's clips; for encoders that were aligned with prosody"""
     strict: bool = False

@@ -7,7 +7,9 @@ larger than it may be is not kept but computed anew whenever it is asked for.
 
 import hashlib
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,10 +96,25 @@ class FeatureStore:
         batch: int = 32,
         shard: int = 512,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+        workers: int = 0,
     ) -> None:
-        """Compute what is missing, `batch` clips at a time, as long as there is room. Where `wave` gives None the clip is left out."""
+        """Compute what is missing, `batch` clips at a time, as long as there is room. Where `wave` gives None the clip is left out. With
+        `workers` so many threads make the frames of the next two batches while the tower listens."""
         self._keys |= {row.id: self._key(row) for row in utterances}
         missing = [row for row in utterances if row.id not in self]
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            hear = ahead(pool, missing, wave, self._model.frames, 2 * batch) if workers else wave
+            self._fill(missing, wave, hear, batch, shard, progress)
+
+    def _fill(
+        self,
+        missing: Sequence[Utterance],
+        wave: Listen,
+        hear: Listen,
+        batch: int,
+        shard: int,
+        progress: Callable[[Iterable[Any]], Iterable[Any]],
+    ) -> None:
         for start in progress(range(0, len(missing), shard)):
             rows = missing[start : start + shard]
             made: dict[str, Tensor] = {}
@@ -106,7 +123,7 @@ class FeatureStore:
                 if room <= 0:
                     self._leave(rows[i : i + batch], wave)
                     continue
-                heard = self._listen(rows[i : i + batch], wave)
+                heard = self._listen(rows[i : i + batch], hear)
                 for row in (row for row in rows[i : i + batch] if self._keys[row.id] in heard):
                     key = self._keys[row.id]
                     room -= heard[key].nbytes + _HEADER
@@ -138,6 +155,27 @@ class FeatureStore:
         shard = self.folder / f"{hashlib.sha256(''.join(made).encode()).hexdigest()[:16]}.safetensors"
         write_atomic(shard, save(made))
         self._read(shard)
+
+
+def ahead(
+    pool: ThreadPoolExecutor, rows: Iterable[Utterance], wave: Listen, frames: Callable[[Any], NDArray[np.float32]], most: int
+) -> Listen:
+    """The frames of each of the `rows`, asked for in this order, at most `most` of them made before they are asked for. Sounds are opened
+    one at a time, for whoever opens them takes notes."""
+    opening, order = threading.Lock(), iter(rows)
+    made: dict[str, Future[NDArray[np.float32] | None]] = {}
+
+    def make(row: Utterance) -> NDArray[np.float32] | None:
+        with opening:
+            sound = wave(row)
+        return sound if sound is None or sound.ndim == 2 else frames(sound)
+
+    def hear(row: Utterance) -> NDArray[np.float32] | None:
+        while len(made) < most and (following := next(order, None)) is not None:
+            made[following.id] = pool.submit(make, following)
+        return made.pop(row.id).result() if row.id in made else make(row)
+
+    return hear
 
 
 @contextmanager
