@@ -4,12 +4,14 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+import languages
 import pytest
 import recorded
 import steps
 from layouts import SPEECHOCEAN762, Layout, lay_out
 
 from undertone.evaluation.recognition import Named
+from undertone.models import EARS, open_model
 from undertone.run import Run
 
 EMOTIONS = ("01", "03", "04", "05")
@@ -74,3 +76,18 @@ def test_every_step_is_weighed_against_all_of_them(data: Path, tmp_path: Path) -
     gains = {row.run: row.value for row in rows if row.metric == "ua_difference"}
     assert gains.keys() == runs - {"base"}
     assert gains["ears"] == 0, "which are the base here"
+
+
+@pytest.mark.slow
+def test_other_accents_and_german_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "ACCENTS", ("en-gb-x-rp",))
+    monkeypatch.setattr(languages, "SAID", {"age": 4, "emotion": 12, "content": 4})
+    names = [f"{speaker}a01{code}a" for speaker in ("03", "08", "09", "10", "11", "12", "13", "14") for code in "NFTW"]
+    emodb = lay_out(tmp_path / "emodb", Layout([f"wav/{name}" for name in names], {}, ()), (".flac",))
+    model = tmp_path / "demo" / "seed-0" / "align" / "aligned" / "model"
+    open_model(EARS).save(model)
+    given = argparse.Namespace(frozen=tmp_path / "demo", emodb=emodb, steps=4, out=tmp_path / "out")
+    rows = list(languages.run_all(given))
+    found = {(row.run, row.suite) for row in rows if row.metric == "ua" and row.group == "all"}
+    assert found == {("aligned", "accent/en-gb-x-rp"), ("aligned", "frozen/emodb4"), ("aligned-german", "frozen/emodb4")}
+    assert {row.n for row in rows if row.suite == "frozen/emodb4" and row.metric == "ua" and row.group == "all"} == {len(names)}
