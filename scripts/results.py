@@ -37,9 +37,9 @@ def page() -> str:
 def section(path: Path) -> str:
     """The tables of a file; those of study_GRID.jsonl are the grid's, with its claims."""
     rows, source = list(read_rows(path, Score)), str(path.relative_to(HOME))
-    kind, _, grid = path.stem.partition("study_")
+    kind, _, name = path.stem.partition("study_")
     if not kind:
-        return f"# Study {grid}\n\n{study.page(rows, read_grid(grid), source)}"
+        return f"# Study {name}\n\n{study.page(rows, read_grid(name), source)}"
     asked = targets(rows) + "\n" if path.stem == "speed" else ""
     return "\n".join(filter(None, [f"# {TITLES[path.stem]}\n", asked, results(rows, source), study.claims(rows)])) + "\n"
 

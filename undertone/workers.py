@@ -10,6 +10,11 @@ from multiprocessing.connection import wait
 from typing import Any
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processes(count: int, start: Callable[..., None], *arguments: Any) -> ProcessPoolExecutor:
     """A pool of `count` fresh processes; each calls `start(*arguments)` first.
 

@@ -133,9 +133,13 @@ class Anew:
             self._now = self._encode._replace(teacher=known)  # type: ignore[arg-type] - it is asked by question, as a teacher is
         return self._now.sizes(rows)
 
-    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
+    @property
+    def packed(self) -> bool:
+        return self._encode.packed
+
+    def lengths(self, rows: Sequence[Exercise]) -> list[int]:
         """As of the encoder."""
-        return self._encode.parts(rows, count)
+        return self._encode.lengths(rows)
 
     def __call__(self, rows: Sequence[Exercise]) -> tuple[Any, ...]:
         return self._now(rows)
@@ -159,8 +163,12 @@ class Typed(NamedTuple):
     def sizes(self, rows: Sequence[Exercise]) -> Sizes:
         return self.encode.sizes(rows)
 
-    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
-        return self.encode.parts(rows, count)
+    @property
+    def packed(self) -> bool:
+        return self.encode.packed
+
+    def lengths(self, rows: Sequence[Exercise]) -> list[int]:
+        return self.encode.lengths(rows)
 
     def __call__(self, rows: Sequence[Exercise]) -> tuple[Lesson, Batch]:
         (lesson,) = self.encode(rows)

@@ -241,6 +241,9 @@ def test_a_cascade_writes_what_the_ears_do_not_say(data: Path, tmp_path: Path) -
         for cascade in (False, True)
     }
     assert likeliest[False] + 0.15 < likeliest[True]
+    for wrong in ({"split": "train"}, {"by": "head"}, {"consistency": True}):
+        with pytest.raises(ValueError, match=r"cascade|consistency"):
+            settings.Recognize.model_validate({"cascade": True} | wrong)
 
 
 def test_a_chosen_note_is_fitted_and_then_said(data: Path, tmp_path: Path) -> None:

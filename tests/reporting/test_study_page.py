@@ -63,7 +63,7 @@ def test_what_was_published_stands_behind_what_was_measured_and_arms_not_run_are
     assert line.count("published") == 1
     assert "published: Big 97.0\u202f%" in line
     assert "; published: Big ≈ 0 |" in next(line for line in said.splitlines() if line.startswith("| Vanilla |"))
-    assert "Claims of arms that were not run, or not asked that:\n\n- nobody asked" in said
+    assert "claims worded since):\n\n- nobody asked" in said
     assert "| Selective" not in said
     assert "Not run: selective." in said
 

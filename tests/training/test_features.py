@@ -73,6 +73,10 @@ def test_frames_that_are_made_ahead_are_the_same(tmp_path: Path) -> None:
     assert plain == ahead
     assert "u4" not in stores[3]
     assert all(stores[0][one.id].equal(stores[3][one.id]) for one in rows if one.id != "u4")
+    tight = FeatureStore(tmp_path / "tight", model, most=30_000)
+    tight.fill(rows, one_at_a_time, batch=2, shard=6, workers=3)
+    assert 0 < tight.unkept < 10
+    assert max(most) == 1
 
 
 def test_a_sound_that_breaks_ahead_of_its_turn_breaks_in_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
-from undertone.training.batches import fewest
+from undertone.training.batches import Mixture, cut, fewest
 from undertone.training.loop import Encoder, Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -86,6 +86,10 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
 def test_two_processes_cut_their_shares_into_as_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They wait for one another part by part: with one part more in one of them both would stand still."""
     one = small.run(tmp_path / "one", 3, 12, dropout=0.0)
+    encode, drawn = Encoder(Qwen2_5Omni.tiny(0), small.heard), Mixture(small.rows(), 0.25, {}, 0)
+    steps = [drawn.batch(step, 12) for step in range(3)]
+    alone = [[fewest([encode.lengths(rows[i::2])], 70, True) for i in (0, 1)] for rows in steps]
+    assert any(first != second for first, second in alone), "each by itself would not"
     monkeypatch.setenv("MAX_TOKENS", "70")
     two = program(tmp_path / "two", 3, 12, dropout=0.0, processes=2)
     assert two.returncode == 0, two.stderr[-2000:]
@@ -158,18 +162,18 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 def test_parts_of_a_padded_batch_hold_clips_of_like_length_and_add_up(tmp_path: Path) -> None:
     encode = Encoder(Qwen2_5Omni.tiny(0), small.heard, packed=False)
     rows = small.rows()
-    parts = encode.parts(rows, 5)
-    lengths = [[len(small.heard(row.id)) + len(encode.model.reply_ids(row.reply)) for row in part] for part in parts]
-    assert all(max(one) <= min(other) for one, other in pairwise(lengths))
+    known = {row.id: length for row, length in zip(rows, encode.lengths(rows), strict=True)}
+    assert known["u3"] == int(encode([rows[3]])[0].attention_mask.sum()), "counted as it is encoded"
+    parts = cut(rows, list(known.values()), 5, packed=False)
+    assert all(min(known[row.id] for row in one) >= max(known[row.id] for row in other) for one, other in pairwise(parts))
     assert sorted(row.id for part in parts for row in part) == sorted(row.id for row in rows)
-    packed = encode._replace(packed=True)
-    sums = [sum(packed.lengths(part)) for part in packed.parts(rows, 5)]
+    sums = [sum(known[row.id] for row in part) for part in cut(rows, list(known.values()), 5, packed=True)]
     assert len(sums) == 5
-    assert max(sums) - min(sums) <= max(packed.lengths(rows)), "packed parts hold like many tokens"
-    assert packed.parts(rows, 1) == [rows]
+    assert sum(sums) == sum(known.values())
+    assert max(sums) - min(sums) <= max(known.values()), "packed parts hold like many tokens"
     whole = train_losses(small.run(tmp_path / "whole", 3, 12, dropout=0.0, packed=False))  # type: ignore[arg-type]
-    cut = train_losses(small.run(tmp_path / "cut", 3, 12, accumulate=5, dropout=0.0, packed=False))  # type: ignore[arg-type]
-    assert cut == pytest.approx(whole, rel=1e-4)
+    in_parts = train_losses(small.run(tmp_path / "cut", 3, 12, accumulate=5, dropout=0.0, packed=False))  # type: ignore[arg-type]
+    assert in_parts == pytest.approx(whole, rel=1e-4)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -187,15 +191,16 @@ def test_no_forward_pass_takes_more_tokens_than_it_may(packed: bool, tmp_path: P
     small.run(tmp_path / "uncut", 1, 12, dropout=0.0, packed=packed)
     most = max(taken) // 3
     taken.clear()
-    cut = small.run(tmp_path / "cut", 3, 12, dropout=0.0, packed=packed, max_tokens=most)
+    in_parts = small.run(tmp_path / "cut", 3, 12, dropout=0.0, packed=packed, max_tokens=most)
     assert most / 2 < max(taken) <= most
-    assert train_losses(cut) == pytest.approx(train_losses(whole), rel=1e-4)
-    assert dev_losses(cut) == pytest.approx(dev_losses(whole), rel=1e-4)
+    assert train_losses(in_parts) == pytest.approx(train_losses(whole), rel=1e-4)
+    assert dev_losses(in_parts) == pytest.approx(dev_losses(whole), rel=1e-4)
 
 
-def test_a_clip_longer_than_a_pass_may_be_stands_alone() -> None:
-    encode = Encoder(Qwen2_5Omni.tiny(0), small.heard)
-    rows = small.rows()
-    assert fewest(encode, [rows], 1) == len(rows)
-    assert fewest(encode, [rows], 10**6) == 1
-    assert fewest(encode, [rows[:20], rows[20:]], 2 * max(encode.lengths(rows))) > 5, "the longest share says how many parts there are"
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_clip_longer_than_a_pass_may_be_stands_alone(packed: bool) -> None:
+    lengths = [9, 3, 4, 3, 3]
+    assert fewest([lengths], 1, packed) == len(lengths)
+    assert fewest([lengths], 10**6, packed) == 1
+    assert [len(part) for part in cut(lengths, lengths, fewest([lengths], 8, packed), packed)].count(1) >= 1
+    assert fewest([lengths, [1, 1, 1, 1, 1]], 9, packed) == fewest([lengths], 9, packed) > fewest([[1, 1, 1, 1, 1]], 9, packed) == 1

@@ -25,7 +25,8 @@ def estimate(chosen: settings.Finetune) -> Cost:
         recompute(model)
     step = Step(chosen.batch_size, chosen.accumulate, min(Step._field_defaults["seconds"], model.seconds_at_most))
     if chosen.max_tokens:
-        step = step._replace(parts=math.ceil(cost(model, adapted, step, bool(chosen.adch.weight), fewer).tokens / chosen.max_tokens))
+        clip = cost(model, adapted, step, bool(chosen.adch.weight), fewer).tokens / step.clips
+        step = step._replace(parts=math.ceil(step.clips / max(1, chosen.max_tokens // clip)))
     found = cost(model, adapted, step, bool(chosen.adch.weight), fewer)
     print(said(chosen, model.family, step, found), end="")
     return found

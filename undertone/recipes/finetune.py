@@ -7,6 +7,7 @@ replayed; a dev split picks the checkpoint; heads are dropped.
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from undertone import settings
@@ -56,7 +57,8 @@ def finetune(chosen: settings.Finetune) -> Path:
     width = corridor.heard[rows["dev"][0].id].shape[-1]
     parts = (corridor.model, adapted, head, chosen.adch.weight, width)
     objective: Objective = PreferencePeFt(*parts, share=chosen.dpo.weight, beta=chosen.dpo.beta) if before else PeFt(*parts)
-    alone = Encoder(corridor.model, corridor.heard.__getitem__, system, chosen.engine == "packed" and corridor.model.packs)
+    hear, tokens = corridor.heard.__getitem__, lru_cache(maxsize=None)(lambda name: len(corridor.heard[name]))
+    alone = Encoder(corridor.model, hear, system, chosen.engine == "packed" and corridor.model.packs, tokens)
     encode = PairEncoder(alone, before) if before else alone
     mixture = Mixture(rows["train"], chosen.replay, chosen.mixture, chosen.seed)
     plan = schedule(chosen, mixture.clips)

@@ -7,7 +7,9 @@ from pathlib import Path
 from undertone import settings
 from undertone.evaluation.judges import JUDGES
 from undertone.evaluation.judges.base import Judge
+from undertone.evaluation.judges.chat import ChatJudge
 from undertone.evaluation.metrics import Asked
+from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Scoring, Suite
 from undertone.lookup import resolve
 from undertone.records import Judgement, Score
@@ -19,6 +21,13 @@ def called(name: str, chosen: settings.Evaluate) -> tuple[str, Mapping[str, obje
     if name == "second":
         return chosen.second_judge, chosen.second_endpoint.model_dump()
     return (chosen.judge if name == "chosen" else name), chosen.endpoint.model_dump()
+
+
+def asks_a_model(chosen: settings.Evaluate) -> bool:
+    """Whether any judge of the evaluation is a chat model."""
+    names = resolve(SUITES, chosen.suite, "suite").judges if chosen.suite else ("chosen",)
+    kinds = [(resolve(JUDGES, kind, "judge"), place["model"]) for kind, place in (called(name, chosen) for name in names)]
+    return any(isinstance(kind, type) and issubclass(kind, ChatJudge) and bool(model) for kind, model in kinds)
 
 
 def check(suite: Suite, chosen: settings.Evaluate) -> None:

@@ -1,6 +1,5 @@
 """What every recipe that asks a model opens first: the model, the data, and the clips as the frozen tower hears them."""
 
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +21,7 @@ from undertone.speech.corpora.published import inventory
 from undertone.speech.folder import Data
 from undertone.training.features import FeatureStore
 from undertone.training.ranks import ranks
+from undertone.workers import cores
 
 
 class Corridor(NamedTuple):
@@ -95,7 +95,7 @@ def threads(asked: int | None, device: torch.device) -> int:
     """How many threads make frames ahead of the tower."""
     if asked is not None:
         return asked
-    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return 0 if device.type == "cpu" else min(8, cores())
 
 
 def kept_in(settings: Model, data: Data, folder: Path, kind: Literal["features", "teacher"]) -> Path:

@@ -58,16 +58,21 @@ def say(chosen: settings.Evaluate) -> None:
 
 
 def say_all(evaluations: Iterable[settings.Evaluate]) -> None:
-    """Print what the evaluations of a study would cost together, and which of them its spend limit would stop."""
+    """Print what the evaluations of a study would cost together, and whether the spend limit, which they share, allows it. What two of them
+    ask alike is bought once, so it is a bound."""
     whole: dict[str, Cost] = {}
+    spent: dict[tuple[str, str, int], int] = {}
     for one in evaluations:
         costs = price(one)
         for name, cost in costs.items():
             whole[name] = Cost(*map(sum, zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
-        if (tokens := sum(cost.tokens for cost in costs.values())) > one.endpoint.max_tokens_spent:
-            print(f"{one.out}: about {tokens} tokens are more than its endpoint.max_tokens_spent")
+        place = (one.endpoint.model, one.endpoint.base_url or "", one.endpoint.max_tokens_spent)
+        spent[place] = spent.get(place, 0) + sum(cost.tokens for cost in costs.values())
     _lines(whole)
-    print(f"about {sum(cost.tokens for cost in whole.values())} tokens in all; nothing was asked")
+    for (model, _, most), tokens in spent.items():
+        if tokens > most:
+            print(f"{model}: about {tokens} tokens are more than its endpoint.max_tokens_spent = {most}, which all arms and seeds share")
+    print(f"about {sum(cost.tokens for cost in whole.values())} tokens at most in all; nothing was asked")
 
 
 def _lines(costs: Mapping[str, Cost]) -> None:

@@ -6,21 +6,19 @@ from pathlib import Path
 
 from undertone import settings
 from undertone.evaluation.cascade import spoken_notes
-from undertone.evaluation.leakage import leakage_scores
 from undertone.evaluation.metrics import RATE, MakeScore, preferred
-from undertone.evaluation.overlap import word_errors
 from undertone.evaluation.recognition import Named, parse_value, recognition_scores, ua_difference
-from undertone.evaluation.replies import ask
-from undertone.intervals import clustered_mean, clustered_ratio
+from undertone.intervals import clustered_mean
 from undertone.progress import bar
 from undertone.recipes.adapters import as_trained
 from undertone.recipes.consistency import consistency, leaned
 from undertone.recipes.opening import Corridor, begin, open_corridor
-from undertone.recipes.reading import READERS, heard
+from undertone.recipes.reading import READERS
 from undertone.recipes.rows import require, sample
 from undertone.recipes.tokens import holds, probed
+from undertone.recipes.words import followed, spoken
 from undertone.records import Reply, Score, Utterance, read_rows
-from undertone.run import Journal, Run, write_rows
+from undertone.run import Journal, write_rows
 from undertone.training.lora import load_adapter
 
 
@@ -33,7 +31,7 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
     corridor = open_corridor(chosen, run.folder, chosen.condition)
     rows = voices(chosen, corridor)
     if chosen.cascade:
-        train = [row for row in corridor.data.utterances if row.split == "train" and row.id in corridor.heard]
+        train = [row for row in corridor.data.utterances if row.split == "train" and row.id in corridor.heard and among(row, chosen)]
         corridor = corridor._replace(notes=spoken_notes(train, rows, corridor.heard.__getitem__))
     if chosen.adapter is not None:
         load_adapter(corridor.model, chosen.adapter)
@@ -68,7 +66,7 @@ def recognize(chosen: settings.Recognize) -> list[Score]:
 def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
     """The clips that are asked: of the split, with one of the values, and heard."""
     rows = [row for row in corridor.data.utterances if row.split == chosen.split and chosen.attribute in row.attributes]
-    rows = [row for row in rows if not chosen.among or row.attributes[chosen.attribute] in chosen.among]
+    rows = [row for row in rows if among(row, chosen)]
     rows = sample(rows, chosen.limit, chosen.seed)
     if len({row.attributes[chosen.attribute] for row in rows}) < 2:
         raise ValueError(f"{chosen.data}: split {chosen.split!r} has no two values of {chosen.attribute}; there is nothing to tell apart")
@@ -77,6 +75,11 @@ def voices(chosen: settings.Recognize, corridor: Corridor) -> list[Utterance]:
     asked = {row.id for row in rows}
     others = [row for row in corridor.data.utterances if chosen.cascade and row.split == "train" and row.id not in asked]
     return [row for row in corridor.listen([*rows, *others], chosen.batch) if row.id in asked]
+
+
+def among(row: Utterance, chosen: settings.Recognize) -> bool:
+    """Whether the clip has no other value of the attribute than those that are asked about."""
+    return not chosen.among or row.attributes.get(chosen.attribute) in (None, *chosen.among)
 
 
 def answers(chosen: settings.Recognize, rows: Sequence[Utterance], path: Path) -> list[Named]:
@@ -99,22 +102,3 @@ def preference(found: Sequence[float], clusters: Sequence[str], score: MakeScore
     if found:
         share = clustered_mean([preferred(lean) for lean in found], clusters, chosen.bootstrap, chosen.seed, RATE)
         yield score(f"recognition/{chosen.attribute}", "value_preference", "all", share.value, share.n, low=share.low, high=share.high)
-
-
-def followed(chosen: settings.Recognize, run: Run, rows: Sequence[Utterance], named: Sequence[Named], suite: str) -> Iterator[Score]:
-    """How much the answers follow the words instead of the voice."""
-    texts, truths = [row.text for row in rows], [one.truth for one in named]
-    yield from leakage_scores([one.said for one in named], texts, truths, [one.cluster for one in named], run.score, suite)
-
-
-def spoken(chosen: settings.Recognize, run: Run, corridor: Corridor, rows: Sequence[Utterance], suite: str) -> Iterator[Score]:
-    """Word errors of what the model repeats."""
-    said: dict[str, str] = {}
-    prompt = partial(heard, chosen, corridor, system=chosen.recognition)
-    for replies in ask(corridor.model, rows, prompt, run.name, chosen.batch, 48, False, bar(f"{run.name}: words")):
-        said |= {reply.utterance_id: reply.text for reply in replies}
-    errors = word_errors([said[row.id] for row in rows], [row.text for row in rows])
-    rate = clustered_ratio(
-        [one.errors for one in errors], [one.words for one in errors], [row.speaker for row in rows], chosen.bootstrap, chosen.seed
-    )
-    yield run.score(suite, "wer", "all", rate.value, rate.n, low=rate.low, high=rate.high)

@@ -1,6 +1,5 @@
 """Stages of a longer walk, side by side in processes of one thread each: matrices this small gain more from processes than threads."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from undertone import settings
 from undertone.records import Rejected
 from undertone.run import Journal, write_atomic
-from undertone.workers import processes
+from undertone.workers import cores, processes
 
 SHARES = ".listening"
 """Folder in a data folder where processes that listen side by side note what they turn away."""
@@ -29,8 +28,7 @@ def at_once() -> int:
 
     if choose_device("") != "cpu":
         return 1
-    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, able)
+    return min(8, cores())
 
 
 def arithmetic(folder: Path) -> str:

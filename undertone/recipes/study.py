@@ -15,6 +15,7 @@ from undertone.recipes.evaluate import evaluate
 from undertone.recipes.facts import established
 from undertone.recipes.finetune import finetune
 from undertone.recipes.ground import Ground, before_speaking, ground_of, refuse_mixture, share_out
+from undertone.recipes.judging import asks_a_model
 from undertone.recipes.recognize import recognize
 from undertone.recipes.report import report
 from undertone.recipes.stages import Stage, say, side_by_side
@@ -28,7 +29,7 @@ from undertone.settings.study import Grid
 def study(chosen: settings.Study) -> Path | None:
     """Run the grid; returns the report. Rows go to OUT/scores.jsonl, tables and claims to OUT/study.md. With `estimate_cost` it only prints
     what the judges would cost."""
-    check(grid := settings.read_grid(chosen.grid), chosen.bootstrap)
+    check(grid := settings.read_grid(chosen.grid), chosen.bootstrap, chosen.arms)
     if chosen.estimate_cost:
         estimate(chosen, grid)
         return None
@@ -45,7 +46,7 @@ def study(chosen: settings.Study) -> Path | None:
         say(f"seed {seed}: training {', '.join(one.name for one in own if one.train)}")
         side_by_side(Stage(finetune if grid.recipe == "finetune" else align, one.train) for one in own if one.train)
         say(f"seed {seed}: asking {', '.join(one.name for one in own)}")
-        judged = [ask for one in own for ask in one.ask if ask.endpoint.model or ask.second_endpoint.model]
+        judged = [ask for one in own for ask in one.ask if asks_a_model(ask)]
         for ask in judged:  # one after another: what one of them buys, the next one has
             evaluate(ask)
         asked = [Stage(evaluate, ask) for one in own for ask in one.ask if ask not in judged]

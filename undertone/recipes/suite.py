@@ -1,6 +1,5 @@
 """`undertone evaluate --suite NAME`: ask a benchmark's items, have the replies judged, and score them as the suite says."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +11,13 @@ from undertone.evaluation.suites import SUITES
 from undertone.evaluation.suites.base import Answered, Item, Loaded, Source, Suite
 from undertone.lookup import resolve
 from undertone.recipes.answering import answers
+from undertone.recipes.items import bind, canned
 from undertone.recipes.judging import called, check, judged, needed, scoring, warn
 from undertone.recipes.opening import begin
 from undertone.recipes.rows import exchangeable, sample
 from undertone.recipes.speaking import synthesiser
-from undertone.records import Judgement, Rejected, Reply, Score, Utterance, read_rows
-from undertone.run import Journal, write_atomic, write_rows
+from undertone.records import Rejected, Reply, Score
+from undertone.run import Journal, write_rows
 
 
 def evaluate_suite(chosen: settings.Evaluate) -> list[Score]:
@@ -100,32 +100,3 @@ def few(items: Sequence[Item], chosen: settings.Evaluate) -> list[Item]:
         some = [item.utterance for item in items if item.suite == name]
         kept |= {row.id for row in sample(some, chosen.limit, chosen.seed)}
     return [item for item in items if item.utterance.id in kept]
-
-
-def bind(path: Path, items: Sequence[Item]) -> None:
-    """Write what is asked; ValueError where this run began with other items. More are no others: what was not spoken at first may be
-    now."""
-    facts = [item.utterance.model_dump(mode="json") | {"suite": item.suite, "facts": dict(item.facts)} for item in items]
-    text = "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in facts)
-    if path.exists() and not set(path.read_text(encoding="utf-8").splitlines()) <= set(text.splitlines()):
-        raise ValueError(f"{path}: the suite holds other items than when this run began; choose another --out")
-    write_atomic(path, text)
-
-
-def answered_in(folder: Path) -> list[Answered]:
-    """The items of a finished run with their replies and verdicts."""
-    replies = {reply.utterance_id: reply for reply in read_rows(folder / "replies.jsonl", Reply)}
-    verdicts = {verdict.utterance_id: verdict for verdict in read_rows(folder / "judgements.jsonl", Judgement)}
-    found = []
-    for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        own, facts = row.pop("suite"), row.pop("facts")
-        item = Item(Utterance.model_validate(row), own, facts)
-        if reply := replies.get(item.utterance.id):
-            found.append(Answered(item, reply, verdicts.get(item.utterance.id)))
-    return found
-
-
-def canned(run: str, item: Item) -> Reply:
-    """A reply that the suite itself gives."""
-    return Reply(utterance_id=item.utterance.id, run=run, text=item.facts["said"])

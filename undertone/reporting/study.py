@@ -49,7 +49,10 @@ def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
     weighed_ones = {row.group for row in scores if row.suite == CLAIMS}
     said = [one.said for one in grid.claims] + [one.said for one in grid.facts]
     if left := [one for one in said if one not in weighed_ones]:
-        parts.append("Claims of arms that were not run, or not asked that:\n\n" + "\n".join(f"- {one}" for one in left))
+        parts.append(
+            "Not weighed in these rows (arms that were not run, questions not asked, claims worded since):\n\n"
+            + "\n".join(f"- {one}" for one in left)
+        )
     ran = {key.run for key in known}
     rows = {one.title: ([name for name in one.arms if name in ran], one.cells) for one in grid.tables}
     parts += [f"## {title}\n\n{table(known, grid, names, cells)}" for title, (names, cells) in rows.items() if len(names) > 1]

@@ -1,20 +1,18 @@
 """Every setting of every recipe: strict, frozen, read from --config FILE.toml and flags. This package imports no model code."""
 
 from undertone.settings.frozen import Align, Condition, Objectives, Projector, Recognize, Tasks
+from undertone.settings.outputs import Demo, Export, Report
 from undertone.settings.reading import BadSetting, Endpoint, S, Server, Settings, build, closest, flags, known, read_config, to_toml
 from undertone.settings.recipes import (
     SERVED,
     Adch,
     Analyze,
     Ask,
-    Demo,
     Dpo,
     Evaluate,
-    Export,
     Finetune,
     Lora,
     Model,
-    Report,
     Speaking,
     Synthesize,
     Training,

@@ -175,7 +175,8 @@ class Recognize(Model):
     typed: bool = False
     """control: the words are typed, nothing is heard"""
     cascade: bool = False
-    """baseline: a classifier on the clips' tokens, fitted on the training split, writes the speaker note as text"""
+    """baseline: a classifier on the clips' tokens, fitted on the training split, heard through the same condition, writes the speaker note
+    as text"""
     words: bool = False
     """also have the words repeated, and count word errors"""
     probe: bool = False
@@ -207,6 +208,10 @@ class Recognize(Model):
     def _known_values(self) -> Self:
         if self.typed and (self.consistency or self.probe or self.cascade or self.by in ("head", "choice")):
             raise ValueError("typed words are not heard; leave consistency, probe, cascade and by out")
+        if self.cascade and (self.split == "train" or self.by in ("head", "choice")):
+            raise ValueError("cascade: it is fitted on split train and told to the language model; ask another split, by what that says")
+        if self.bert_model and not self.consistency:
+            raise ValueError("bert_model: compares the replies that consistency asks for; add consistency")
         if self.cascade and self.consistency:
             raise ValueError("consistency: compares what is heard with a written note, which a cascade already has; leave one of them out")
         if self.attribute not in ATTRIBUTES:

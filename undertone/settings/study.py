@@ -1,9 +1,9 @@
 """The settings of a study, and the grid that it runs: ways to train, tables, claims and what was published, read from a TOML file."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from undertone.settings.reading import BadSetting, Settings, closest, read_config
 
@@ -61,10 +61,16 @@ class Fact(Settings):
     """the claim in words, with its source"""
     metric: str = ""
     """metric of a training's scores that is 1 if the claim is right"""
-    layer: str = ""
-    """hand_over or last: a layer that the analysis of the vanilla model chooses"""
+    layer: Literal["", "hand_over", "last"] = ""
+    """a layer that the analysis of the vanilla model chooses: the hand-over, or the last that is adapted"""
     at: float = Field(0.0, ge=0, le=1)
     """where it was published, as a share of the depth"""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.metric) == bool(self.layer):
+            raise ValueError(f"facts: {self.said!r}: name a metric or a layer")
+        return self
 
 
 class TableOf(Settings):
@@ -150,4 +156,4 @@ class Study(Settings):
     estimate_cost: bool = False
     """train and ask nothing; print how many verdicts the judges of all arms and seeds would give, and about how many tokens that takes"""
     bootstrap: int = Field(2000, ge=200)
-    """resamples of every comparison"""
+    """resamples of every comparison; with fewer than 40 a claim no verdict can be reached, which is refused"""

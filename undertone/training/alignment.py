@@ -1,5 +1,6 @@
 """Behavioural alignment (METHOD B.3): objectives as pure functions, and their weighted sum as one module that Accelerate can wrap."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from undertone.models.logits import losses
 from undertone.models.projector import TOKEN
 from undertone.records import Utterance
 from undertone.run import write_atomic
-from undertone.training.batches import cut
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.still import Still
 from undertone.training.tasks import Exercise, Wording
@@ -288,16 +288,13 @@ class AlignmentEncoder(NamedTuple):
         taught, names = taught._replace(batch=batch), tuple(one.row.id for one in rows)
         return (Lesson(names, taught, self._truth(rows), tuple(map(self._words, rows)), tuple(map(self._note, rows))),)
 
-    def parts(self, rows: Sequence[Exercise], count: int) -> list[Sequence[Exercise]]:
-        """`rows` in `count` parts of like many tokens."""
-        return cut(self, rows, count)
-
     def lengths(self, rows: Sequence[Exercise]) -> list[int]:
-        """Tokens of each exercise: audio (of the clip as it is; it may be heard changed), system prompt, written note, reply."""
-        table = self.model.tokenizer
+        """Tokens of each exercise: the prompt, audio in it (of the clip as it is; it may be heard changed), and the reply."""
+        audio, note = Prompt(audio=torch.zeros(1, 0)), self.model.front.projector.note_tokens
         return [
-            round(1000 * one.row.seconds / TOKEN)
-            + len(table.encode(f"{one.system(self.wording)} {one.written}", add_special_tokens=False))
+            len(self.model.prompt_ids(audio._replace(system=one.system(self.wording), note=one.written), 1))
+            + note
+            + math.ceil(1000 * one.row.seconds / TOKEN)
             + len(self.teacher[one.question(self.wording, self.noted)].reply)
             for one in rows
         ]

@@ -4,14 +4,11 @@ import heapq
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from undertone.records import CONTENT, Utterance
-
-if TYPE_CHECKING:
-    from undertone.training.loop import Encode
 
 T = TypeVar("T")
 
@@ -73,40 +70,29 @@ class Mixture:
         return np.random.default_rng((self._seed, lap, list(self._groups).index(name))).permutation(len(self._groups[name]))
 
 
-def cut(encode: "Encode", rows: Sequence[T], count: int) -> list[Sequence[T]]:
-    """`rows` in `count` parts at most, as they are encoded: packed or padded. One part is the rows as they are."""
-    if count <= 1:
-        return [rows]
-    return (dealt if encode.packed else by_length)(rows, encode.lengths(rows), count)
-
-
-def dealt(rows: Sequence[T], lengths: Sequence[int], count: int) -> list[Sequence[T]]:
-    """`rows` in `count` parts that hold about as many tokens: the longest first, each to the part that has least (Graham 1969). An empty
-    one is left out."""
+def cut(rows: Sequence[T], lengths: Sequence[int], count: int, packed: bool) -> list[Sequence[T]]:
+    """`rows`, of so many tokens each, in `count` parts at most. Packed parts hold about as many tokens: the longest row first, each to the
+    part that has least (Graham 1969). Padded ones hold as many rows, those of like length together, so that the padding is little."""
+    order = sorted(range(len(rows)), key=lambda i: -lengths[i])
+    if not packed:
+        size = math.ceil(len(rows) / count)
+        return [[rows[i] for i in order[k : k + size]] for k in range(0, len(rows), size)]
     parts: list[list[T]] = [[] for _ in range(count)]
-    held = [(0, 0, i) for i in range(count)]
-    for length, row in sorted(zip(lengths, rows, strict=True), key=lambda one: -one[0]):
-        tokens, clips, i = heapq.heappop(held)
-        parts[i].append(row)
-        heapq.heappush(held, (tokens + length, clips + 1, i))
+    held = [(0, i) for i in range(count)]
+    for i in order:
+        tokens, part = heapq.heappop(held)
+        parts[part].append(rows[i])
+        heapq.heappush(held, (tokens + lengths[i], part))
     return [part for part in parts if part]
 
 
-def by_length(rows: Sequence[T], lengths: Sequence[int], count: int) -> list[Sequence[T]]:
-    """`rows` in `count` parts of as many clips, those of like length together, so that their padding is little."""
-    ordered = [rows[i] for i in sorted(range(len(rows)), key=lengths.__getitem__)]
-    size = math.ceil(len(rows) / count)
-    return [ordered[i : i + size] for i in range(0, len(rows), size)]
+def fewest(shares: Sequence[Sequence[int]], most: int, packed: bool) -> int:
+    """The fewest parts of which none takes more than `most` tokens, padding included, whichever of the `shares` of a batch (the lengths of
+    its rows) is cut; a row that is longer stands alone. Every process cuts its share into as many: they wait for one another part by
+    part."""
 
+    def fits(part: Sequence[int]) -> bool:
+        return len(part) == 1 or (sum(part) if packed else len(part) * max(part)) <= most
 
-def fewest(encode: "Encode", shares: Sequence[Sequence[Any]], most: int) -> int:
-    """The fewest parts of which none takes more than `most` tokens, padding included, whichever of the `shares` of a batch is cut; a clip
-    that is longer stands alone. Every process cuts its share into as many, for they wait for one another part by part."""
-
-    def fits(part: Sequence[Any]) -> bool:
-        lengths = encode.lengths(part)
-        return len(part) == 1 or (sum(lengths) if encode.packed else len(part) * max(lengths)) <= most
-
-    least = max(math.ceil(sum(encode.lengths(rows)) / most) for rows in shares)
-    clips = max(map(len, shares))
-    return next((n for n in range(max(1, least), clips) if all(fits(part) for rows in shares for part in encode.parts(rows, n))), clips)
+    least, rows = max(math.ceil(sum(one) / most) for one in shares), max(map(len, shares))
+    return next((n for n in range(max(1, least), rows) if all(fits(part) for one in shares for part in cut(one, one, n, packed))), rows)

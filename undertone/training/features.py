@@ -102,9 +102,18 @@ class FeatureStore:
         `workers` so many threads make the frames of the next two batches while the tower listens."""
         self._keys |= {row.id: self._key(row) for row in utterances}
         missing = [row for row in utterances if row.id not in self]
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            hear = ahead(pool, missing, wave, self._model.frames, 2 * batch) if workers else wave
-            self._fill(missing, wave, hear, batch, shard, progress)
+        if not workers:
+            self._fill(missing, wave, wave, batch, shard, progress)
+            return
+        opening = threading.Lock()
+
+        def alone(row: Utterance) -> NDArray[np.float32] | None:
+            with opening:  # whoever opens a sound takes notes
+                return wave(row)
+
+        with ThreadPoolExecutor(workers) as pool:
+            hear = ahead(pool, missing, alone, self._model.frames, 2 * batch)
+            self._fill(missing, alone, hear, batch, shard, progress)
 
     def _fill(
         self,
@@ -160,14 +169,12 @@ class FeatureStore:
 def ahead(
     pool: ThreadPoolExecutor, rows: Iterable[Utterance], wave: Listen, frames: Callable[[Any], NDArray[np.float32]], most: int
 ) -> Listen:
-    """The frames of each of the `rows`, asked for in this order, at most `most` of them made before they are asked for. Sounds are opened
-    one at a time, for whoever opens them takes notes."""
-    opening, order = threading.Lock(), iter(rows)
+    """The frames of each of the `rows`, asked for in this order, at most `most` of them made before they are asked for."""
+    order = iter(rows)
     made: dict[str, Future[NDArray[np.float32] | None]] = {}
 
     def make(row: Utterance) -> NDArray[np.float32] | None:
-        with opening:
-            sound = wave(row)
+        sound = wave(row)
         return sound if sound is None or sound.ndim == 2 else frames(sound)
 
     def hear(row: Utterance) -> NDArray[np.float32] | None:

@@ -48,7 +48,7 @@ class Schedule(NamedTuple):
 
 
 class Encode(Protocol):
-    """Rows → what the objective takes besides the sizes; sizes and lengths alone, counted without encoding; and rows cut into parts."""
+    """Rows → what the objective takes besides the sizes; and sizes and lengths (tokens of each row) alone, counted without encoding."""
 
     @property
     def model(self) -> SpeechLM: ...
@@ -62,8 +62,6 @@ class Encode(Protocol):
 
     def lengths(self, rows: Sequence[Any]) -> list[int]: ...
 
-    def parts(self, rows: Sequence[Any], count: int) -> list[Sequence[Any]]: ...
-
 
 class Draw(Protocol):
     """The rows of a step: a function of the step alone, so that resuming needs no sampler state."""
@@ -72,12 +70,14 @@ class Draw(Protocol):
 
 
 class Encoder(NamedTuple):
-    """Utterances → supervised batches, `packed` or padded, from audio embeddings that were made once (`heard`)."""
+    """Utterances → supervised batches, `packed` or padded, from audio embeddings that were made once (`heard`); `tokens` says of a clip how
+    many these are, where that is known without opening them."""
 
     model: SpeechLM
     heard: Callable[[str], Tensor]
     system: str = ""
     packed: bool = True
+    tokens: Callable[[str], int] | None = None
 
     def __call__(self, rows: Sequence[Utterance]) -> tuple[Batch, Targets]:
         """The clips with their right replies, and the true classes."""
@@ -85,15 +85,11 @@ class Encoder(NamedTuple):
         batch = self.model.encode(prompts, [row.reply or "" for row in rows])
         return batch.packed() if self.packed else batch, targets(rows)
 
-    def parts(self, rows: Sequence[Utterance], count: int) -> list[Sequence[Utterance]]:
-        """`rows` in `count` parts: packed ones of like many tokens, padded ones of clips of like length."""
-        return cut(self, rows, count)
-
     def lengths(self, rows: Sequence[Utterance]) -> list[int]:
-        """Tokens of each clip with its prompt and its reply."""
-        first = self.heard(rows[0].id)
-        around = int(self.model.encode([Prompt(audio=first, system=self.system)], [""]).attention_mask.sum()) - len(first)
-        return [around + len(self.heard(row.id)) + len(self.model.reply_ids(row.reply or "")) for row in rows]
+        """Tokens of each clip with its prompt, its reply and the end."""
+        count = self.tokens or (lambda name: len(self.heard(name)))
+        around = len(self.model.prompt_ids(Prompt(audio=torch.zeros(1, 0), system=self.system), 1))
+        return [around + count(row.id) + len(self.model.reply_ids(row.reply or "")) for row in rows]
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """Labelled tokens and clips with a category, counted without encoding audio: every process knows the whole batch's."""
@@ -166,8 +162,7 @@ def _step(
     `max_tokens` asks for."""
     rows = mixture.batch(step, schedule.batch_size)
     shares = [rows[i :: accelerator.num_processes] for i in range(accelerator.num_processes)]
-    count = fewest(encode, shares, schedule.max_tokens) if schedule.max_tokens else schedule.accumulate
-    batches = encode.parts(shares[accelerator.process_index], count)
+    batches = _parts(encode, shares, accelerator.process_index, schedule.accumulate, schedule.max_tokens)
     sizes = encode.sizes(rows)
     # Dropout depends on the step alone, so a run that was killed goes on as if it had not been.
     torch.manual_seed(1_000_003 * step + accelerator.process_index)
@@ -188,6 +183,15 @@ def _step(
     return _added_up(sums, ranks(encode.model.device)) | {"gradient_norm": float(norm), "learning_rate": optimizer.param_groups[0]["lr"]}
 
 
+def _parts(encode: Encode, shares: Sequence[Sequence[Any]], which: int, count: int, max_tokens: int) -> list[Sequence[Any]]:
+    """The share number `which` in `count` parts, or in as many as keep those of every share within `max_tokens`."""
+    if count == 1 and not max_tokens:
+        return [shares[which]]
+    lengths = [encode.lengths(rows) if max_tokens or rows is shares[which] else [] for rows in shares]
+    count = fewest(lengths, max_tokens, encode.packed) if max_tokens else count
+    return cut(shares[which], lengths[which], count, encode.packed)
+
+
 @torch.no_grad()
 def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: int, max_tokens: int = 0) -> dict[str, float]:
     """What the objective reports of rows that are not trained on, `part` of them at a time, or as many as `max_tokens` hold: the loss that
@@ -197,8 +201,8 @@ def validate(objective: Objective, rows: Sequence[Any], encode: Encode, part: in
     mine = rows[together.process_index :: together.num_processes]
     sums = dict.fromkeys(objective.parts, 0.0)
     some = [mine[i : i + part] for i in range(0, len(mine), part)]
-    for rows_of in encode.parts(mine, fewest(encode, [mine], max_tokens)) if max_tokens and mine else some:
-        for name, value in objective(*encode(rows_of), Sizes(1, 1, 1))._asdict().items():
+    for few in _parts(encode, [mine], 0, 1, max_tokens) if max_tokens and mine else some:
+        for name, value in objective(*encode(few), Sizes(1, 1, 1))._asdict().items():
             sums[name] += value.item()
     objective.learner.train()
     return objective.report(_added_up(sums, together), encode.sizes(rows))

@@ -16,7 +16,6 @@ from undertone.evaluation.replies import Ask, preferences
 from undertone.models.base import Batch, SpeechLM
 from undertone.records import Reply, Utterance
 from undertone.run import Journal
-from undertone.training.batches import cut
 from undertone.training.heads import Targets
 from undertone.training.loop import Encoder
 from undertone.training.objectives import Losses, PeFt, Sizes
@@ -90,11 +89,9 @@ class PairEncoder(NamedTuple):
         return self.encoder.packed
 
     def lengths(self, rows: Sequence[Utterance]) -> list[int]:
-        """A clip with two replies is read twice."""
-        return [length * (1 + has_pair(row)) for length, row in zip(self.encoder.lengths(rows), rows, strict=True)]
-
-    def parts(self, rows: Sequence[Utterance], count: int) -> list[Sequence[Utterance]]:
-        return cut(self, rows, count)
+        """A clip with two replies is read with each."""
+        both = [[row, row.model_copy(update={"reply": row.contrast_reply})] if has_pair(row) else [row] for row in rows]
+        return [sum(self.encoder.lengths(one)) for one in both]
 
     def sizes(self, rows: Sequence[Utterance]) -> Sizes:
         """As the encoder's, and how many clips have two replies."""

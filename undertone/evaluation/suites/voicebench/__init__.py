@@ -93,8 +93,10 @@ def overall(parts: Mapping[str, Parts], how: Scoring) -> Score:
 
 
 def shares(answered: Sequence[Answered]) -> list[tuple[str, float]]:
-    """Text and worth of every reply that is scored, such that the mean of all worths is HS: what lets two runs be compared in pairs. None
-    where one of the nine subsets is missing or has no scored reply."""
+    """Text and worth of every reply that is scored, such that the mean of all worths is HS: what lets two runs be compared in pairs.
+
+    Nothing where one of the nine subsets is missing or has no scored reply. Texts that are drawn again from all subsets together change
+    how many are of each, so an interval of such means is rather too wide than too narrow."""
     worths: list[tuple[str, float]] = []
     for name in OVERALL:
         rows = [row for row in answered if row.item.suite.partition("/")[2] == name]
