@@ -223,6 +223,9 @@ def test_only_the_front_learns_and_parts_add_up(utterance: Make, tmp_path: Path)
     exercises = [Exercise(rows[0], "reply"), Exercise(rows[1], "naming", "age"), Exercise(rows[2], "recognition")]
     sizes = encode.sizes(exercises)
     assert sizes.clips == 3
+    timed = [one._replace(row=one.row.model_copy(update={"seconds": len(encode.frames(one.row)) / 100})) for one in exercises]
+    (lesson,) = encode._replace(packed=False)(exercises)
+    assert encode.lengths(timed) == lesson.taught.batch.attention_mask.sum(-1).tolist(), "counted as they are encoded"
     whole = objective(*encode(exercises), sizes)
     parts = [objective(*encode([one]), sizes) for one in exercises]
     for name in ("cross_entropy", "distillation", "ctc", "style", "style_asked"):  # the contrast is with the others of a part

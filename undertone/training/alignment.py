@@ -293,6 +293,7 @@ class AlignmentEncoder(NamedTuple):
         audio, note = Prompt(audio=torch.zeros(1, 0)), self.model.front.projector.note_tokens
         return [
             len(self.model.prompt_ids(audio._replace(system=one.system(self.wording), note=one.written), 1))
+            - 1
             + note
             + math.ceil(1000 * one.row.seconds / TOKEN)
             + len(self.teacher[one.question(self.wording, self.noted)].reply)
