@@ -256,7 +256,7 @@ def test_what_a_studys_judges_would_cost_is_known_before(data: Path, tmp_path: P
     assert f"openai: {2 * 3 * paired} verdicts to buy, 0 bought already, about " in said
     felt = sum(row.split == "test" and row.suite == "pa" and "emotion" in row.attributes for row in read_folder(data).utterances)
     assert f"empathy: {2 * 3 * felt} verdicts to buy" in said
-    assert "are more than its endpoint.max_tokens_spent = 10, which all arms and seeds share" in said
+    assert "to buy are more than its endpoint.max_tokens_spent = 10, which all arms and seeds share" in said
     assert "tokens at most in all; nothing was asked" in said
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match=r"estimate_cost: .*name a folder that holds them with data"):

@@ -63,15 +63,16 @@ def say_all(evaluations: Iterable[settings.Evaluate]) -> None:
     whole: dict[str, Cost] = {}
     spent: dict[tuple[str, str, int], int] = {}
     for one in evaluations:
-        costs = price(one)
-        for name, cost in costs.items():
+        for name, cost in price(one).items():
             whole[name] = Cost(*map(sum, zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
-        place = (one.endpoint.model, one.endpoint.base_url or "", one.endpoint.max_tokens_spent)
-        spent[place] = spent.get(place, 0) + sum(cost.tokens for cost in costs.values())
+            at = one.second_endpoint if name.endswith("(second)") else one.endpoint
+            place = (at.model, at.base_url or "", at.max_tokens_spent)
+            spent[place] = spent.get(place, 0) + cost.tokens
     _lines(whole)
     for (model, _, most), tokens in spent.items():
         if tokens > most:
-            print(f"{model}: about {tokens} tokens are more than its endpoint.max_tokens_spent = {most}, which all arms and seeds share")
+            shared = "which all arms and seeds share, with what is bought already"
+            print(f"{model}: about {tokens} tokens to buy are more than its endpoint.max_tokens_spent = {most}, {shared}")
     print(f"about {sum(cost.tokens for cost in whole.values())} tokens at most in all; nothing was asked")
 
 

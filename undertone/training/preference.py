@@ -89,7 +89,7 @@ class PairEncoder(NamedTuple):
         return self.encoder.packed
 
     def lengths(self, rows: Sequence[Utterance]) -> list[int]:
-        """A clip with two replies is read with each."""
+        """A clip with two replies is read with each; where rows are padded each of the two batches fits, and both together may not."""
         both = [[row, row.model_copy(update={"reply": row.contrast_reply})] if has_pair(row) else [row] for row in rows]
         return [sum(self.encoder.lengths(one)) for one in both]
 
