@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import tiny_bert
 
 from undertone.evaluation.metrics import Asked, bert_scores
 from undertone.evaluation.overlap import Likeness, WordErrors, bert_score, rouge, word_errors
@@ -25,21 +26,7 @@ def counted() -> None:
 @pytest.fixture
 def bert(tmp_path: Path, counted: None) -> Path:
     """A BERT of two layers with random weights and a vocabulary of our own, as a folder."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    table = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(table, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    folder = tmp_path / "bert"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=16, **special).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 16}
-    BertModel(BertConfig(vocab_size=len(WORDS), **sizes)).save_pretrained(folder)
-    return folder
+    return tiny_bert(tmp_path / "bert", WORDS)
 
 
 def test_rouge_by_hand(counted: None) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checkpoints import llama
+from checkpoints import llama, tiny_bert
 from conftest import tone
 from encoder_folders import ENCODERS
 from safetensors.torch import load_file
@@ -204,11 +204,13 @@ def test_the_teacher_is_asked_for_what_is_drawn_alone(data: Path, tmp_path: Path
 
 def test_recognition_by_every_reading(data: Path, aligned: Path, tmp_path: Path) -> None:
     asked = settings.Recognize(model=str(aligned), data=data, bootstrap=20)
-    every = {"words": True, "probe": True, "consistency": True, "leaning": True, "leakage": True, "suite": "frozen/synthesised"}
+    likeness = tiny_bert(tmp_path / "bert", ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "to", "the", "a", "it", "off", "of"])
+    every: dict[str, object] = {"bert_model": likeness, "suite": "frozen/synthesised"}
+    every |= dict.fromkeys(("words", "probe", "consistency", "leaning", "leakage"), True)
     whole = recognize(asked.model_copy(update=every | {"out": tmp_path / "a"}))
     cells = {(row.metric, row.group) for row in whole if row.suite == "frozen/synthesised"}
     once = ("ua", "wa", "f1", "unparsed", "probe_wa", "wer", "reply_rouge_1", "reply_rouge_l", "reply_kl", "matched", "own_likeliest")
-    once += ("leakage", "value_preference")
+    once += ("leakage", "value_preference", "reply_bert_score")
     assert {
         *((metric, "all") for metric in once),
         ("r2", "f0_mean"),
