@@ -1,6 +1,7 @@
 """What the judges of an evaluation, or of all evaluations of a study, would cost: nothing is asked, and no model is opened."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from undertone import settings
 from undertone.evaluation.judges import open_judge
@@ -15,7 +16,16 @@ from undertone.records import CONTENT, Reply, Utterance, read_rows
 from undertone.speech import corpora
 
 
-def price(chosen: settings.Evaluate) -> dict[str, Cost]:
+class Asked(NamedTuple):
+    """A judge that asks a model: what it is called, where it sits, and how many tokens it may spend."""
+
+    title: str
+    model: str
+    base_url: str
+    limit: int
+
+
+def price(chosen: settings.Evaluate) -> dict[Asked, Cost]:
     """Judge → what its verdicts would cost. Replies that are not there yet count as long as a reply can be."""
     if not chosen.suite:
         words = (chosen.columns, chosen.values)
@@ -30,7 +40,7 @@ def price(chosen: settings.Evaluate) -> dict[str, Cost]:
     return asked_for(chosen, rows, {item.utterance.id: item.facts["said"] for item in items if "said" in item.facts})
 
 
-def asked_for(chosen: settings.Evaluate, rows: Mapping[str, Sequence[Utterance]], said: Mapping[str, str]) -> dict[str, Cost]:
+def asked_for(chosen: settings.Evaluate, rows: Mapping[str, Sequence[Utterance]], said: Mapping[str, str]) -> dict[Asked, Cost]:
     """What the verdicts on `rows`, judge by judge, would cost; `said` are replies that a suite itself gives."""
     path = chosen.out / "replies.jsonl"
     known = {reply.utterance_id: reply for reply in read_rows(path, Reply)} if path.exists() else {}
@@ -44,14 +54,15 @@ def asked_for(chosen: settings.Evaluate, rows: Mapping[str, Sequence[Utterance]]
             guesses = {row.id: said.get(row.id, f"{longest}{number}") for number, row in enumerate(own)}
             replies = [known.get(row.id, Reply(utterance_id=row.id, run="", text=guesses[row.id])) for row in own]
             title = f"{kind} ({name})" if chosen.suite and name in ("chosen", "second") else kind
-            found[title] = judge.cost(own, replies)
+            place = settings.Endpoint.model_validate(endpoint)
+            found[Asked(title, place.model, place.base_url or "", place.max_tokens_spent)] = judge.cost(own, replies)
     return found
 
 
 def say(chosen: settings.Evaluate) -> None:
     """Print the estimate, and whether the spend limit allows it."""
     costs = price(chosen)
-    _lines(costs)
+    _lines({judge.title: cost for judge, cost in costs.items()})
     whole, limit = sum(cost.tokens for cost in costs.values()), chosen.endpoint.max_tokens_spent
     enough = "within" if whole <= limit else "more than"
     print(f"about {whole} tokens in all, {enough} endpoint.max_tokens_spent = {limit}; nothing was asked")
@@ -61,18 +72,17 @@ def say_all(evaluations: Iterable[settings.Evaluate]) -> None:
     """Print what the evaluations of a study would cost together, and whether the spend limit, which they share, allows it. What two of them
     ask alike is bought once, so it is a bound."""
     whole: dict[str, Cost] = {}
-    spent: dict[tuple[str, str, int], int] = {}
+    spent: dict[Asked, int] = {}
     for one in evaluations:
-        for name, cost in price(one).items():
-            whole[name] = Cost(*map(sum, zip(whole.get(name, Cost(0, 0, 0)), cost, strict=True)))
-            at = one.second_endpoint if name.endswith("(second)") else one.endpoint
-            place = (at.model, at.base_url or "", at.max_tokens_spent)
+        for judge, cost in price(one).items():
+            whole[judge.title] = Cost(*map(sum, zip(whole.get(judge.title, Cost(0, 0, 0)), cost, strict=True)))
+            place = judge._replace(title="")
             spent[place] = spent.get(place, 0) + cost.tokens
     _lines(whole)
-    for (model, _, most), tokens in spent.items():
-        if tokens > most:
+    for place, tokens in spent.items():
+        if tokens > place.limit:
             shared = "which all arms and seeds share, with what is bought already"
-            print(f"{model}: about {tokens} tokens to buy are more than its endpoint.max_tokens_spent = {most}, {shared}")
+            print(f"{place.model}: about {tokens} tokens to buy are more than its endpoint.max_tokens_spent = {place.limit}, {shared}")
     print(f"about {sum(cost.tokens for cost in whole.values())} tokens at most in all; nothing was asked")
 
 
