@@ -46,9 +46,9 @@ def page(scores: Sequence[Score], grid: "Grid", source: str) -> str:
     measured = [row for row in scores if row.suite != CLAIMS]
     known = estimates(as_trained(measured))
     parts = [heading(measured, source), claims(scores)]
-    weighed_ones = {row.group for row in scores if row.suite == CLAIMS}
+    there = {row.group for row in scores if row.suite == CLAIMS}
     said = [one.said for one in grid.claims] + [one.said for one in grid.facts]
-    if left := [one for one in said if one not in weighed_ones]:
+    if left := [one for one in said if one not in there]:
         parts.append(
             "Not weighed in these rows (arms that were not run, questions not asked, claims worded since):\n\n"
             + "\n".join(f"- {one}" for one in left)
