@@ -24,6 +24,7 @@ from undertone.recipes.pupils import noted, open_pupil
 from undertone.recipes.recognize import recognize
 from undertone.recipes.synthesize import synthesize
 from undertone.records import Rejected, Reply, Score, Utterance, read_rows
+from undertone.run import write_rows
 from undertone.training.batches import Mixture
 
 SMALL = {"hidden": 32, "layers": 1, "heads": 2, "pooling": "convolution", "dropout": 0.1}
@@ -246,6 +247,35 @@ def test_a_cascade_writes_what_the_ears_do_not_say(data: Path, tmp_path: Path) -
     for wrong in ({"split": "train"}, {"by": "head"}, {"consistency": True}):
         with pytest.raises(ValueError, match=r"cascade|consistency"):
             settings.Recognize.model_validate({"cascade": True} | wrong)
+
+
+def test_an_encoder_is_pretrained_on_clips_of_which_nothing_is_known(data: Path, tmp_path: Path) -> None:
+    """Without words and labels, also under per_speaker; the next stage goes on from it."""
+    bare = tmp_path / "bare"
+    shutil.copytree(data, bare)
+    write_rows(
+        bare / "metadata.jsonl",
+        [
+            row.model_copy(update={"text": "", "attributes": {}, "category": "content", "contrast": None, "pair": None})
+            for row in read_rows(data / "metadata.jsonl", Utterance)
+            if row.split == "train"
+        ],
+    )
+    folder = align(chosen(bare, tmp_path / "acoustic", stage="acoustic", prosody=True, per_speaker=True, augment=0.5))
+    assert {"train/masked", "train/contours", "dev/loss"} <= logged(folder.parent)
+    trained, fresh = (open_model(str(one), dtype="float32") for one in (folder, untrained(folder, tmp_path / "fresh")))
+    assert isinstance(trained, FrozenLLM)
+    assert isinstance(fresh, FrozenLLM)
+    own = trained.front.state_dict()
+    moved = [name for name, value in fresh.front.state_dict().items() if not value.equal(own[name])]
+    assert moved
+    assert all(name.startswith("encoder.") for name in moved)
+    learnt = scores(folder.parent)["cost", "trainable_parameters", "all"].value
+    assert learnt == sum(value.numel() for value in trained.front.encoder.parameters())
+    align(chosen(data, tmp_path / "semantic", stage="semantic", model=str(folder)))
+    for wrong in ({"trains": "note"}, {"note": "chosen", "trains": "note"}, {"objectives": {"masked": 0, "contours": 0}}):
+        with pytest.raises(ValueError, match="acoustic stage"):
+            settings.Align.model_validate({"stage": "acoustic"} | wrong)
 
 
 def test_a_chosen_note_is_fitted_and_then_said(data: Path, tmp_path: Path) -> None:

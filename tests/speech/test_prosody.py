@@ -11,6 +11,7 @@ import soxr
 from conftest import RATE, tone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
@@ -18,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from undertone.audio import Wave
 from undertone.speech.augment import gain, noise, speed, stretch
-from undertone.speech.prosody import STATISTICS, contours, statistics
+from undertone.speech.prosody import COURSE, STATISTICS, contours, course, statistics
 from undertone.speech.synthesisers.espeak import Espeak, render, voice
 
 RAVDESS = Path(__file__).parents[2] / ".." / "shared" / "data" / "ravdess"
@@ -180,3 +181,33 @@ def test_a_plain_classifier_hears_emotion_in_people_it_never_heard() -> None:
     assert (
         balanced_accuracy_score(labels[unseen], found) > 0.45
     )  # chance is 0.25; about 0.63 with all clips and three quarters of the actors
+
+
+def _vowel(f0: float, resonances: tuple[float, ...]) -> Wave:
+    """A second of pulses that fall 12 dB an octave, through resonances 80 Hz wide, radiated (Fant 1960)."""
+    pulses = np.zeros(RATE)
+    pulses[:: round(RATE / f0)] = 1
+    wave = lfilter([1], [1, -1.9, 0.9025], pulses)
+    radius = np.exp(-np.pi * 80 / RATE)
+    for hertz in (*resonances, 3800.0, 4800.0):
+        wave = lfilter([1], [1, -2 * radius * np.cos(2 * np.pi * hertz / RATE), radius**2], wave)
+    heard: Wave = np.diff(wave, prepend=0).astype(np.float32)
+    return heard * np.float32(0.3 / np.abs(heard).max())
+
+
+@pytest.mark.parametrize("resonances", [(700.0, 1200.0, 2600.0), (320.0, 2300.0, 3000.0), (500.0, 1500.0, 2500.0)])
+def test_a_course_has_pitch_and_formants_of_a_vowel(resonances: tuple[float, ...]) -> None:
+    made = dict(zip(COURSE, course(_vowel(120.0, resonances), RATE).T, strict=True))
+    assert np.median(made["f0"]) == pytest.approx(12 * np.log2(RATE / round(RATE / 120) / 100), abs=0.1)
+    assert np.mean(made["voiced"]) > 0.9
+    found = [100 * 2 ** float(np.nanmedian(made[name])) for name in ("f1", "f2", "f3")]
+    # Linear prediction is drawn to the nearest harmonic (Makhoul 1975), a quarter of their distance here.
+    assert found == pytest.approx(resonances, rel=0.03, abs=30)
+
+
+def test_a_course_knows_nothing_of_silence() -> None:
+    for samples in (0, 100, 8000):
+        made = course(np.zeros(samples, np.float32), RATE)
+        assert made.shape == (-(-samples // 160), len(COURSE))
+        unknown = np.isnan(made).all(axis=0) if samples else None
+        assert unknown is None or [name for name, is_nan in zip(COURSE, unknown, strict=True) if is_nan] == ["f0", "f1", "f2", "f3"]

@@ -62,6 +62,12 @@ class SpeechEncoder(nn.Module, ABC):
                 hook.remove()
         return states, [nn.utils.rnn.pad_sequence(rows, batch_first=True)[:, : states.shape[1]] for rows in given]
 
+    @property
+    def stride(self) -> int:
+        """Frames from one state to the next."""
+        many = 1 << 22
+        return round(many / self.count(many))
+
     def told_of(self, frames: Tensor) -> Tensor:
         """(clip, measure) what `frames` tell of each clip as a whole; nothing, unless the encoder is given the prosody."""
         return frames.new_zeros(len(frames), 0)

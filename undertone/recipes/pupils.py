@@ -22,7 +22,7 @@ from undertone.speech.augment import Augment, Draw
 from undertone.speech.folder import Data
 from undertone.speech.speakers import Scale, scales
 from undertone.training.frames import Frames
-from undertone.training.tasks import SEMANTIC, VERSIONS, Exercise, TaskName, draw, suits
+from undertone.training.tasks import Exercise, TaskName, draw, suits
 
 
 def open_pupil(chosen: settings.Align) -> FrozenLLM:
@@ -43,8 +43,9 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
 
 
 class ClassRoom(NamedTuple):
-    """The clips' frames, those that are trained on, and the exercises that choose the checkpoint."""
+    """The clips' sounds and frames, those that are trained on, and the exercises that choose the checkpoint."""
 
+    sounds: Sounds
     frames: Frames
     rows: list[Utterance]
     dev: list[Exercise]
@@ -72,7 +73,7 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     if not rows["dev"]:
         logging.getLogger(__name__).warning("%s: no split dev; the checkpoint is chosen on training clips, so prefer the last", chosen.data)
     rng = random.Random(chosen.seed)
-    return ClassRoom(frames, rows["train"], [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]])
+    return ClassRoom(sounds, frames, rows["train"], [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]])
 
 
 def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:
@@ -85,15 +86,6 @@ def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:
     if usual is not None:
         model.front.encoder.get_buffer("mean").copy_(torch.from_numpy(usual.mean))
         model.front.encoder.get_buffer("spread").copy_(torch.from_numpy(usual.spread))
-
-
-def asked(chosen: settings.Align) -> dict[TaskName, float]:
-    """The shares of the tasks that stage and version have."""
-    tasks = VERSIONS[chosen.version] if chosen.stage == "style" else SEMANTIC
-    shares: dict[TaskName, float] = {task: getattr(chosen.tasks, task) for task in tasks}
-    if not any(shares.values()):
-        raise ValueError(f"tasks: none of {', '.join(tasks)} has a share; stage {chosen.stage}, version {chosen.version} has no other")
-    return {task: share for task, share in shares.items() if share}
 
 
 def heard(rows: Sequence[Utterance], frames: Frames, rejected: Journal, strict: bool) -> list[Utterance]:

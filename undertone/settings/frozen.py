@@ -33,6 +33,10 @@ class Objectives(Settings):
     """auxiliary heads that name the voice's attributes from the mean token"""
     note: float = Field(0.0, ge=0)
     """the note's tokens against those of the written note, in the language model's embedding table"""
+    masked: float = Field(1.0, ge=0)
+    """acoustic stage: the log-mel spectrum of hidden spans, from the speech encoder's states"""
+    contours: float = Field(1.0, ge=0)
+    """acoustic stage: pitch, voicing, energy and formants, from the speech encoder's states"""
 
 
 class Tasks(Settings):
@@ -86,8 +90,9 @@ class Align(Training):
     """the speech encoder: conformer (small, untrained), a folder, or a hub name such as openai/whisper-large-v3"""
     projector: Projector = Projector()
     """the projector"""
-    stage: Literal["semantic", "style"] = "style"
-    """semantic: recognition, replies to the plain words and beside a written note; style: replies to the voice, and what version adds"""
+    stage: Literal["acoustic", "semantic", "style"] = "style"
+    """acoustic: the encoder alone, on clips of which neither words nor speaker need be known; semantic: recognition, replies to the plain
+    words and beside a written note; style: replies to the voice, and what version adds"""
     version: Literal["v1", "v2", "v3"] = "v3"
     """tasks of the style stage: v1 reply and recognition, v2 and captioning, v3 and naming of attributes"""
     tasks: Tasks = Tasks()
@@ -145,6 +150,10 @@ class Align(Training):
         for value in self.among:
             if value not in known:
                 raise ValueError(f"among: unknown {value!r}{suggest(value, known)}; known: {', '.join(known)}")
+        if self.stage == "acoustic" and (self.trains != "front" or self.note == "chosen"):
+            raise ValueError("trains: in the acoustic stage the encoder learns; leave trains and note out")
+        if self.stage == "acoustic" and not (self.objectives.masked or self.objectives.contours):
+            raise ValueError("objectives: the acoustic stage has masked and contours; set one of them above 0")
         if self.note == "chosen" and self.trains != "note":
             raise ValueError(f"trains: {self.trains} would move what a chosen note was fitted to; set trains to note, or note to made")
         return self

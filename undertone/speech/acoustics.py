@@ -93,6 +93,40 @@ def _window(length: int) -> Floats:
     return np.hanning(length).astype(np.float32)
 
 
+FORMANT_RATE = 11_000
+"""Hz: five resonances of an adult's vocal tract lie below half of it."""
+
+_POLES = 12  # two a resonance, and two for the slope (Markel & Gray 1976)
+_LOWEST_FORMANT = 90.0  # Hz
+_WIDEST_RESONANCE = 400.0  # Hz; what is wider is no formant
+
+
+def formants(frames: Floats, count: int = 3) -> Floats:
+    """Hz (frames, count) of the lowest resonances of `frames` (frames, samples) at 11 kHz: poles of a linear prediction by autocorrelation
+    (Markel & Gray 1976) that are narrower than 400 Hz. NaN where there are fewer."""
+    length = frames.shape[1]
+    raw = _autocorrelation(frames * np.hamming(length), 1 << int(2 * length - 1).bit_length())[:, : _POLES + 1].astype(np.float64)
+    raw[:, 0] = raw[:, 0] * 1.0001 + 1e-9  # a noise floor, so that silence has a solution
+    companion = np.zeros((len(frames), _POLES, _POLES))
+    companion[:, 0] = -_linear_prediction(raw)[:, 1:]
+    companion[:, range(1, _POLES), range(_POLES - 1)] = 1
+    poles = np.linalg.eigvals(companion)
+    hertz, width = np.angle(poles) * FORMANT_RATE / (2 * np.pi), -np.log(np.abs(poles) + 1e-12) * FORMANT_RATE / np.pi
+    narrow = (hertz > _LOWEST_FORMANT) & (hertz < FORMANT_RATE / 2 - _LOWEST_FORMANT) & (width < _WIDEST_RESONANCE)
+    return np.sort(np.where(narrow, hertz, np.nan), axis=1)[:, :count]
+
+
+def _linear_prediction(raw: Floats) -> Floats:
+    """Coefficients (frames, 1 + order) of the Levinson-Durbin recursion on the autocorrelations `raw` (frames, 1 + order)."""
+    found, error = np.zeros_like(raw), raw[:, 0].copy()
+    found[:, 0] = 1
+    for i in range(1, raw.shape[1]):
+        reflection = -np.sum(found[:, :i] * raw[:, i:0:-1], axis=1) / error
+        found[:, 1 : i + 1] += reflection[:, None] * found[:, :i][:, ::-1]
+        error *= 1 - reflection**2
+    return found
+
+
 _BANDS = np.geomspace(200.0, 7200.0, 128)
 _LIFTER = 0.00125  # seconds: keeps formants, drops the harmonics of voices up to 500 Hz
 _WIDEST = 24  # bands: 0.68 in the logarithm, a factor of two

@@ -14,7 +14,7 @@ from scipy.ndimage import convolve1d, median_filter
 from scipy.signal import butter, find_peaks, sosfilt
 
 from undertone.audio import Wave
-from undertone.speech.acoustics import Floats, pitches
+from undertone.speech.acoustics import FORMANT_RATE, Floats, formants, pitches
 
 FRAMES = 100
 """Frames a second."""
@@ -64,9 +64,9 @@ def _low_pass() -> Floats:
     return sections
 
 
-def _frames(wave: Wave, length: int, count: int) -> Wave:
-    """(count, length) samples of `wave`, at 16 kHz, around every centre, zeros beyond the ends."""
-    hop = _RATE // FRAMES
+def _frames(wave: Wave, length: int, count: int, rate: int = _RATE) -> Wave:
+    """(count, length) samples of `wave`, at `rate` Hz, around every centre, zeros beyond the ends."""
+    hop = rate // FRAMES
     padded = np.pad(wave, (length // 2, max(0, count * hop + length - length // 2 - len(wave))))
     return np.lib.stride_tricks.sliding_window_view(padded, length)[: count * hop : hop]
 
@@ -122,6 +122,30 @@ def _edges() -> Floats:
     """Hz (bands + 2,) from 20 Hz to 8 kHz, evenly spaced in mel = 2595 log10(1 + f / 700): each but the outermost is a band's centre."""
     lowest, highest = 2595 * np.log10(1 + np.array([20.0, 8000.0]) / 700)
     return np.asarray(700 * (10 ** (np.linspace(lowest, highest, _BANDS + 2) / 2595) - 1))
+
+
+COURSE = (*(f"mel_{band}" for band in range(1, _BANDS + 1)), "f0", "voiced", "energy", "f1", "f2", "f3")
+"""Names of the columns of `course`, in their order."""
+
+
+def course(wave: Wave, rate: int) -> Wave:
+    """How `wave` (samples,) at `rate` Hz moves, (frames, len(COURSE)): `mel_*` natural logarithms of the power in 40 mel bands, `f0` in
+    semitones above 100 Hz, `voiced` 0 or 1, `energy` in dB of full scale, `f1` to `f3` formants in octaves above 100 Hz. F0 and formants
+    are NaN where there is no voice, formants also where they cannot be found."""
+    moving = contours(wave, rate)
+    voiced = moving.f0 > 0
+    f0 = 12 * np.log2(np.where(voiced, moving.f0, np.nan) / 100)
+    resonances = np.full((len(voiced), 3), np.nan)
+    if voiced.any():
+        resonances[voiced] = np.log2(formants(_emphasised(wave, rate, len(voiced))[voiced]) / 100)
+    return np.column_stack([_log_mel(_power(wave, rate)), f0, voiced, moving.energy, resonances]).astype(np.float32)
+
+
+def _emphasised(wave: Wave, rate: int, count: int) -> Wave:
+    """Frames (count, samples) of 25 ms at 11 kHz around every centre, their falling spectrum made level (pre-emphasis)."""
+    low = soxr.resample(wave, rate, FORMANT_RATE, quality="MQ")
+    level = np.append(low[:1], low[1:] - np.float32(0.97) * low[:-1])
+    return _frames(level, FORMANT_RATE // 40, count, FORMANT_RATE)
 
 
 _PERCENTILES = (5, 25, 50, 75, 95)

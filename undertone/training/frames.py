@@ -55,11 +55,11 @@ class Frames:
         if row.split != "train":
             return self.plain(row)
         altered = self._change is not None and torch.rand(()).item() < self._share
-        made = self._front_end(self._change(self._wave(row), _dice())) if self._change and altered else self._made(row)
+        made = self._front_end(self._change(self._wave(row), dice())) if self._change and altered else self._made(row)
         if self._masked and torch.rand(()).item() < self._masked:
-            made = spec_augment(made, _dice())
+            made = spec_augment(made, dice())
         return torch.from_numpy(self.adjust(row, made))
 
 
-def _dice() -> np.random.Generator:
+def dice() -> np.random.Generator:
     return np.random.default_rng(int(torch.randint(1 << 31, ()).item()))

@@ -9,7 +9,10 @@ from undertone.models.base import Prompt
 from undertone.records import Utterance
 from undertone.training.teacher import Question
 
-TaskName = Literal["reply", "recognition", "captioning", "naming", "noted"]
+TaskName = Literal["reply", "recognition", "captioning", "naming", "noted", "listening"]
+
+ACOUSTIC: tuple[TaskName, ...] = ("listening",)
+"""What the acoustic stage does with a clip: nothing is asked about it, and nothing need be known of it."""
 
 SEMANTIC: tuple[TaskName, ...] = ("reply", "recognition", "noted")
 """Tasks of the semantic stage: the words, and the words beside a written note, which has nothing to do with the voice [O]."""
@@ -90,5 +93,5 @@ def draw(row: Utterance, shares: Mapping[TaskName, float], rng: random.Random) -
 
 
 def suits(row: Utterance, task: TaskName) -> bool:
-    """Whether `task` can be asked of the clip: all but naming and captioning need the words, these two an attribute."""
-    return bool(row.attributes) if task in ("captioning", "naming") else bool(row.text)
+    """Whether `task` can be asked of the clip: naming and captioning need an attribute, all others but listening the words."""
+    return task == "listening" or bool(row.attributes if task in ("captioning", "naming") else row.text)
