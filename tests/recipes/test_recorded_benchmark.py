@@ -14,7 +14,9 @@ from undertone import settings
 from undertone.evaluation.recognition import Named
 from undertone.models import EARS
 from undertone.recipes.pupils import open_pupil
+from undertone.recipes.synthesize import synthesize
 from undertone.run import Run
+from undertone.speech.folder import read_folder
 
 EMOTIONS = ("01", "03", "04", "05")
 
@@ -40,6 +42,28 @@ def test_every_run_of_the_benchmark_is_scored_over_all_folds(data: Path, tmp_pat
     assert {row.value for row in rows if row.metric == "weights_identical"} == {1.0}
     assert {row.group for row in rows if row.metric == "peak_bytes"} == {"training"}
     assert {row.suite for row in rows} == {"frozen/ravdess4"}
+
+
+@pytest.mark.slow
+def test_an_encoder_pretrained_on_every_other_sound_is_weighed_against_the_same_without(data: Path, tmp_path: Path) -> None:
+    simulated = tmp_path / "simulated"
+    few = {"age": 2, "gender": 2, "emotion": 6, "content": 2}
+    synthesize(settings.Synthesize(out=simulated, train=few, dev=few, test=few, safety_speakers=0, speakers=4))
+    given = argparse.Namespace(
+        data=data, base="undertone-tiny-ears", out=tmp_path / "out", arms=["untrained", "untrained, acoustic"], simulated=simulated,
+        recordings=[], steps=1, dtype="float32",
+    )  # fmt: skip
+    steps.pretrain(given)
+    heard = {fold: read_folder(tmp_path / "out" / "unlabelled" / str(fold)).utterances for fold in recorded.FOLDS}
+    for fold, rows in heard.items():
+        clips = recorded.clips(argparse.Namespace(corpus="ravdess", data=data, attribute="emotion"), fold)
+        asked = {row.speaker for row in clips if row.split == "test"}
+        assert {row.speaker for row in rows}.isdisjoint({f"ravdess-{speaker}" for speaker in asked})
+        assert {row.source for row in rows} == {"ravdess", "simulated"}
+        assert not any(row.text or row.attributes for row in rows)
+    scored = steps.run_suite(given, "frozen/ravdess4", recorded.FOUR)
+    assert {(row.run, row.group) for row in scored if row.metric == "ua_difference"} == {("untrained, acoustic", "less untrained")}
+    assert {row.n for row in scored if row.metric == "ua" and row.group == "all"} == {64}
 
 
 def test_a_part_of_every_speakers_training_clips_is_learnt_from_and_all_others_are_asked(data: Path, tmp_path: Path) -> None:
