@@ -55,7 +55,7 @@ def pretrain(given: argparse.Namespace) -> None:
     """The acoustic stage of every arm that has one, and every fold."""
     arms = [arm for arm in given.arms if arm in PRETRAINED]
     stage = partial(
-        settings.Align, model=given.base, stage="acoustic", steps=given.steps, batch_size=64, accumulate=8, learning_rate=5e-4,
+        settings.Align, model=given.base, stage="acoustic", steps=given.steps, batch_size=64, learning_rate=5e-4,
         check_every=given.steps, dtype=given.dtype,
     )  # fmt: skip
     say(f"pre-training {', '.join(arms)}")

@@ -79,8 +79,9 @@ def test_every_encoders_hidden_frames_lie_where_its_hidden_states_are(name: str,
 
 def test_parts_of_a_batch_add_up_and_padding_counts_for_nothing() -> None:
     model = FrozenLLM.tiny()
-    encode, rows, courses = heard(model, waves(1.0, 0.4, 0.73))
+    encode, rows, courses = heard(model, waves(1.0, 0.4, 0.73, 0.9))
     objective = Acoustic(model, Weights(1.0, 0.7), [courses(one.row) for one in rows]).eval()
+    assert sorted(len(one.lengths) for one in encode(rows)[0]) == [1, 1, 2]
     whole = objective(*encode(rows), encode.sizes(rows))
     alone = [objective(*encode([one]), encode.sizes(rows)) for one in rows]
     for name in objective.parts:
@@ -91,12 +92,12 @@ def test_parts_of_a_batch_add_up_and_padding_counts_for_nothing() -> None:
 def test_the_loss_by_hand() -> None:
     model = FrozenLLM.tiny()
     encode, rows, courses = heard(model, waves(0.5))
-    (listening,) = encode(rows)
+    ((listening,),) = encode(rows)
     objective = Acoustic(model, Weights(), [courses(rows[0].row)]).eval()
     made = objective.heads(model.front.encoder(listening.frames, listening.lengths))[0]
     wanted = ((listening.course - objective.mean) / objective.spread)[0]
     off = torch.nn.functional.smooth_l1_loss(made, wanted, reduction="none")
-    found = objective(listening, Sizes(0, 1))
+    found = objective([listening], Sizes(0, 1))
     torch.testing.assert_close(found.masked, off[listening.hidden[0], :MEL].mean())
     torch.testing.assert_close(found.contours, off[:, MEL:][wanted[:, MEL:].isfinite()].mean())
 
@@ -106,11 +107,11 @@ def test_only_the_encoder_learns_and_a_few_steps_lower_the_loss() -> None:
     encode, rows, courses = heard(model, waves(1.0, 0.8))
     objective = Acoustic(model, Weights(), [courses(one.row) for one in rows])
     assert not any(value.requires_grad for value in (*model.front.projector.parameters(), *model.module.parameters()))
-    (listening,) = encode(rows)
+    (groups,) = encode(rows)
     optimizer = torch.optim.AdamW([value for value in objective.parameters() if value.requires_grad], 1e-3)
     losses = []
     for _ in range(30):
-        loss = objective(listening, Sizes(0, 2)).loss
+        loss = objective(groups, Sizes(0, 2)).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -122,12 +123,16 @@ def test_training_clips_are_hidden_anew_and_others_never() -> None:
     model = FrozenLLM.tiny()
     encode, rows, _ = heard(model, waves(2.0))
     torch.manual_seed(0)
-    assert torch.equal(encode(rows)[0].hidden, encode(rows)[0].hidden)
+
+    def hidden(some: list[Exercise]) -> torch.Tensor:
+        return encode(some)[0][0].hidden
+
+    assert torch.equal(hidden(rows), hidden(rows))
     train = [one._replace(row=one.row.model_copy(update={"split": "train"})) for one in rows]
-    first, second = encode(train)[0].hidden, encode(train)[0].hidden
+    first, second = hidden(train), hidden(train)
     assert not torch.equal(first, second)
     torch.manual_seed(0)
-    assert torch.equal(encode(train)[0].hidden, first)
+    assert torch.equal(hidden(train), first)
 
 
 def test_a_clip_of_which_nothing_is_known_suits() -> None:

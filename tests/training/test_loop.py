@@ -16,7 +16,7 @@ from torch import Tensor
 
 from undertone.models.base import Batch, Prompt, SpeechLM
 from undertone.models.qwen2_5_omni import Qwen2_5Omni
-from undertone.training.batches import Mixture, cut, fewest
+from undertone.training.batches import Mixture, alike, cut, fewest
 from undertone.training.loop import Encoder, Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -204,3 +204,11 @@ def test_a_clip_longer_than_a_pass_may_be_stands_alone(packed: bool) -> None:
     assert fewest([lengths], 10**6, packed) == 1
     assert [len(part) for part in cut(lengths, lengths, fewest([lengths], 8, packed), packed)].count(1) >= 1
     assert fewest([lengths, [1, 1, 1, 1, 1]], 9, packed) == fewest([lengths], 9, packed) > fewest([[1, 1, 1, 1, 1]], 9, packed) == 1
+
+
+def test_clips_of_like_length_stand_together() -> None:
+    lengths = [50, 400, 49, 60, 390, 63, 1]
+    groups = alike(lengths)
+    assert sorted(i for group in groups for i in group) == list(range(7))
+    assert [sorted(lengths[i] for i in group) for group in groups] == [[1], [49, 50, 60], [63], [390, 400]]
+    assert alike([]) == []

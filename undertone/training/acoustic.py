@@ -17,6 +17,7 @@ from undertone.models.encoders import SpeechEncoder
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.records import Utterance
 from undertone.speech.prosody import COURSE, FRAMES
+from undertone.training.batches import alike
 from undertone.training.frames import dice
 from undertone.training.objectives import Objective, Sizes
 from undertone.training.tasks import Exercise
@@ -66,8 +67,8 @@ class Parts(NamedTuple):
 
 
 class Listening(NamedTuple):
-    """Clips: `frames` (clip, frame, bins), padded, partly hidden; `lengths` (clip,) of them; `course` (clip, state, column), NaN where
-    nothing is known; `hidden` (clip, state)."""
+    """Clips of like length: `frames` (clip, frame, bins), padded, partly hidden; `lengths` (clip,) of them; `course` (clip, state, column),
+    NaN where nothing is known; `hidden` (clip, state)."""
 
     frames: Tensor
     lengths: Tensor
@@ -102,16 +103,20 @@ class Acoustic(Objective):
         values = {name: sums[name] / max(1, sizes.clips) for name in Weights._fields}
         return {"loss": sum(weight * values[name] for name, weight in self.weights._asdict().items()), **values}
 
-    def forward(self, listening: Listening, sizes: Sizes) -> Parts:
+    def forward(self, groups: Sequence[Listening], sizes: Sizes) -> Parts:
         """The parts of a part of a batch, each divided by the whole batch's clips."""
+        masked, contours = (sum(column) / max(1, sizes.clips) for column in zip(*map(self._losses, groups), strict=True))
+        return Parts(self.weights.masked * masked + self.weights.contours * contours, masked, contours)
+
+    def _losses(self, listening: Listening) -> tuple[Tensor, Tensor]:
+        """Both objectives, summed over the clips of a group."""
         with self._model[0].hearing():
             states = self.encoder(listening.frames, listening.lengths)
         wanted = (listening.course - self.mean) / self.spread  # type: ignore[operator]
         off = F.smooth_l1_loss(self.heads(states.float()), wanted.nan_to_num(0.0), reduction="none")
         known = wanted.isfinite()
-        masked = _mean(off[..., :MEL], known[..., :MEL] & listening.hidden[..., None]).sum() / max(1, sizes.clips)
-        contours = _mean(off[..., MEL:], known[..., MEL:]).sum() / max(1, sizes.clips)
-        return Parts(self.weights.masked * masked + self.weights.contours * contours, masked, contours)
+        masked = _mean(off[..., :MEL], known[..., :MEL] & listening.hidden[..., None]).sum()
+        return masked, _mean(off[..., MEL:], known[..., MEL:]).sum()
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
@@ -127,21 +132,27 @@ class AcousticEncoder(NamedTuple):
     courses: Callable[[Utterance], Tensor]
     packed: bool = False
 
-    def __call__(self, rows: Sequence[Exercise]) -> tuple[Listening]:
+    def __call__(self, rows: Sequence[Exercise]) -> tuple[list[Listening]]:
         """The clips with spans hidden: of training clips drawn anew each time, of others always the same."""
-        encoder, made = self._encoder, []
-        stride, each = encoder.stride, encoder.milliseconds * FRAMES // 1000
-        for row in (one.row for one in rows):
-            frames = self.frames(row)
-            states = encoder.count(len(frames))
-            rng = dice() if row.split == "train" else np.random.default_rng(crc32(row.id.encode()))
-            hidden = spans(states, round(1000 * SPAN / encoder.milliseconds), rng)
-            made.append((without(frames, hidden, stride), by_state(self.courses(row), states, each), hidden))
-        lengths = torch.tensor([len(frames) for frames, _, _ in made])
-        columns = zip(zip(*made, strict=True), (0.0, torch.nan, False), strict=True)
+        made = [self._hidden(one.row) for one in rows]
+        groups = [[made[i] for i in places] for places in alike([len(frames) for frames, _, _ in made])]
+        return ([self._group(clips) for clips in groups],)
+
+    def _hidden(self, row: Utterance) -> tuple[Tensor, Tensor, Tensor]:
+        """A clip's frames with spans hidden, its course by state, and which states are hidden."""
+        encoder, frames = self._encoder, self.frames(row)
+        states = encoder.count(len(frames))
+        rng = dice() if row.split == "train" else np.random.default_rng(crc32(row.id.encode()))
+        hidden = spans(states, round(1000 * SPAN / encoder.milliseconds), rng)
+        course = by_state(self.courses(row), states, encoder.milliseconds * FRAMES // 1000)
+        return without(frames, hidden, encoder.stride), course, hidden
+
+    def _group(self, clips: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Listening:
+        lengths = torch.tensor([len(frames) for frames, _, _ in clips])
+        columns = zip(zip(*clips, strict=True), (0.0, torch.nan, False), strict=True)
         frames, course, hidden = (nn.utils.rnn.pad_sequence(list(of), batch_first=True, padding_value=pad) for of, pad in columns)
-        place = next(encoder.parameters()).device
-        return (Listening(*(one.to(place) for one in (frames, lengths, course, hidden))),)
+        place = next(self._encoder.parameters()).device
+        return Listening(*(one.to(place) for one in (frames, lengths, course, hidden)))
 
     def lengths(self, rows: Sequence[Exercise]) -> list[int]:
         """States of each clip."""

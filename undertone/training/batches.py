@@ -86,6 +86,17 @@ def cut(rows: Sequence[T], lengths: Sequence[int], count: int, packed: bool) -> 
     return [part for part in parts if part]
 
 
+def alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Places of `lengths` in groups, the longest of each at most a quarter above its shortest: padded so, they waste little."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if groups and lengths[i] <= 1.25 * lengths[groups[-1][0]]:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
 def fewest(shares: Sequence[Sequence[int]], most: int, packed: bool) -> int:
     """The fewest parts of which none takes more than `most` tokens, padding included, whichever of the `shares` of a batch (the lengths of
     its rows) is cut; a row that is longer stands alone. Every process cuts its share into as many: they wait for one another part by
