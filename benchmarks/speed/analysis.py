@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stock_analysis import Curves, stock
-from timing import Compared, in_turn, keep, rows
+from timing import Compared, flags, in_turn, keep, rows
 
 from undertone import settings
 from undertone.models.base import Prompt, SpeechLM
@@ -117,16 +117,13 @@ def details(clips: int, batch: int, found: Compared) -> Mapping[str, Any]:
 
 def asked() -> argparse.Namespace:
     """The flags."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__)
     parser.add_argument("--clips", type=int, nargs="+", default=[1000], help="clips analysed; several numbers: rows for each (1000)")
     parser.add_argument("--data", type=Path, default=Path("data/grammar"), help="what undertone synthesize wrote (data/grammar)")
-    parser.add_argument("--pairs", type=int, default=5, help="counted rounds of both sides in turn (5)")
     parser.add_argument("--batch", type=int, default=64, help="clips per forward pass of ours (64, the recipe's)")
     parser.add_argument("--warm", type=int, default=1, help="rounds before, that do not count (1)")
-    parser.add_argument("--threads", type=int, default=0, help="threads of each side, 0: all (0)")
     parser.add_argument("--peer", choices=list(PEERS), default="stock", help="plain: our own --engine plain (stock)")
     parser.add_argument("--nnsight", default="", help="folder that nnsight was installed into, see nnsight_analysis.py")
-    parser.add_argument("--dry", action="store_true", help="print the rows and keep none")
     return parser.parse_args()
 
 
@@ -144,8 +141,4 @@ if __name__ == "__main__":
     for number in given.clips:
         our_side = partial(ours, given.data, number, given.batch)
         found = in_turn(our_side, side(given, number), given.pairs, given.threads, given.warm)
-        made = rows("analysis", PEERS[given.peer], f"{number} clips", found, details(number, given.batch, found))
-        if given.dry:
-            print(*made, sep="\n")
-        else:
-            keep(made)
+        keep(rows("analysis", PEERS[given.peer], f"{number} clips", found, details(number, given.batch, found)), given.results)
