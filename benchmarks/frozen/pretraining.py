@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recorded import FOLDS
+from recorded import FOLDS, link
 
 from undertone import settings
 from undertone.recipes.align import align
@@ -41,10 +41,7 @@ def unlabelled(given: argparse.Namespace, fold: int) -> Path:
     for name, where, opened in folders:
         rows = [row for row in opened.data.utterances if row.split == "train" or name not in ("ravdess", "simulated")]
         for row in random.Random(fold).sample(rows, min(len(rows), SIMULATED)):
-            link = out / name / row.file_name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to((where / row.file_name).resolve())
+            link(where / row.file_name, out / name / row.file_name)
             bare = {"id": f"{name}-{row.id}", "file_name": f"{name}/{row.file_name}", "speaker": f"{name}-{row.speaker}"}
             found.append(Utterance(**bare, text="", seconds=row.seconds, attributes={}, source=name, split="train"))
     write_folder(out, found)

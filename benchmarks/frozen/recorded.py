@@ -131,6 +131,13 @@ def clips(given: argparse.Namespace, fold: int) -> list[Utterance]:
     return [row for row in found if given.attribute in row.attributes]
 
 
+def link(source: Path, place: Path) -> None:
+    """Put a link to `source` at `place`, instead of one that may lie there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(source.resolve())
+
+
 def by_statistics(given: argparse.Namespace, among: Sequence[str]) -> list[Named]:
     """Logistic regression (C = 0.1, balanced, standardised) on MFCC and F0 statistics, on the same folds."""
     found: list[Named] = []

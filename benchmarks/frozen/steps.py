@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pretraining import PRETRAINED, pretrain, pretrained
-from recorded import FOLDS, ONLY_NAMES, clips, pooled, suites
+from recorded import FOLDS, ONLY_NAMES, clips, link, pooled, suites
 
 from undertone import settings
 from undertone.evaluation.recognition import recognition_scores, ua_difference
@@ -53,10 +53,7 @@ def thinned(given: argparse.Namespace, fold: int, share: float, among: list[str]
         if own[0].split == "train":
             own = rng.sample(own, max(1, round(share * len(own))))
         for row in own:
-            link = out / row.file_name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to((given.data / row.file_name).resolve())
+            link(given.data / row.file_name, out / row.file_name)
     return out
 
 
@@ -104,10 +101,9 @@ def run_suite(given: argparse.Namespace, suite: str, among: list[str]) -> list[S
     for arm, rows in named.items():
         score = partial(Run(given.out, arm, 0, commit()).score, details={"corpus": "ravdess", "by": "choice"})
         scores += recognition_scores(rows, score, 2000, 0, "emotion")
-        without = arm.partition(",")[0] if arm in PRETRAINED else "base"
-        if arm != without and without in named:
-            gain = ua_difference(rows, named[without], score, 2000, 0, "emotion")
-            scores += [one.model_copy(update={"group": f"less {without}"}) for one in gain]
+        for other in sorted({"base", arm.partition(",")[0] if arm in PRETRAINED else "base"} & (named.keys() - {arm})):
+            gain = ua_difference(rows, named[other], score, 2000, 0, "emotion")
+            scores += [one.model_copy(update={"group": f"less {other}"}) for one in gain]
     return [one.model_copy(update={"suite": suite}) for one in scores]
 
 

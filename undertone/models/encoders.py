@@ -280,6 +280,11 @@ KINDS: Mapping[str, type[Pretrained]] = {
 }
 
 
+def is_sinusoid(parameter: str) -> bool:
+    """Whether the parameter called so is Whisper's table of positions, which is no weight to learn."""
+    return "embed_positions" in parameter
+
+
 def open_encoder(name: str, weights: bool = True) -> SpeechEncoder:
     """The embedded Conformer, untrained, or the encoder of a local folder or hub name, without its weights on demand; ValueError lists what
     is known where it is of another kind."""

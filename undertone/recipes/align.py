@@ -16,7 +16,6 @@ from undertone.recipes.opening import begin, read_data
 from undertone.recipes.pupils import class_room, open_pupil
 from undertone.recipes.watch import Memory, training_costs
 from undertone.run import Journal, write_rows
-from undertone.training.alignment import save_heads
 from undertone.training.loop import train
 from undertone.training.ranks import ranks
 
@@ -42,8 +41,7 @@ def align(chosen: settings.Align) -> Path:
     if ranks(model.device).is_main_process:
         model.save(folder)
         remember(chosen, folder)
-        if heads := getattr(given.objective, "styles", None):
-            save_heads(heads, folder)
+        given.objective.save_beside(folder)
         scores = [
             run.score("frozen", "weights_identical", "all", float(before == after), 1, details=details),
             *training_costs(run, learnt, progress, memory, len(given.dev), details),

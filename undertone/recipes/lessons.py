@@ -58,7 +58,7 @@ def lessons(chosen: settings.Align, model: FrozenLLM, room: ClassRoom, data: Dat
 def _acoustic(chosen: settings.Align, model: FrozenLLM, room: ClassRoom) -> Lessons:
     """Masked acoustic prediction: what the encoder can learn from sound alone."""
     courses = Frames(room.sounds.wave, partial(course, rate=model.sample_rate))
-    drill = Drill(Mixture(room.rows, chosen.replay, {}, chosen.seed), asked(chosen), chosen.seed)
+    drill = Drill(Mixture(room.rows, chosen.replay, {}, chosen.seed), room.shares, chosen.seed)
     plan = schedule(chosen, len(room.rows))
     some = drill.until(-(-SCALED // plan.batch_size), plan.batch_size)[:SCALED]
     scale = [courses.plain(one.row) for one in bar("measuring courses")(some)]
@@ -74,7 +74,7 @@ def _behaviour(chosen: settings.Align, model: FrozenLLM, room: ClassRoom, data: 
     tagged = chosen.stage == "style" and not chosen.untagged
     classes = vocabulary(model, [row.text for row in rows])
     plan = schedule(chosen, len(rows))
-    drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), asked(chosen), chosen.seed)
+    drill = Drill(Mixture(rows, chosen.replay, {}, chosen.seed), room.shares, chosen.seed)
     with ranks(model.device).main_process_first():  # the others read what it has asked
         candidates = chosen.objectives.candidates if chosen.objectives.distillation or chosen.objectives.contrast else 0
         teacher = Teacher(kept_in(chosen, data, folder, "teacher"), model, candidates, chosen.max_new_tokens)

@@ -43,11 +43,12 @@ def open_pupil(chosen: settings.Align) -> FrozenLLM:
 
 
 class ClassRoom(NamedTuple):
-    """The clips' sounds and frames, those that are trained on, and the exercises that choose the checkpoint."""
+    """The clips' sounds and frames, those that are trained on, the share of each task, and the exercises that choose the checkpoint."""
 
     sounds: Sounds
     frames: Frames
     rows: list[Utterance]
+    shares: Mapping[TaskName, float]
     dev: list[Exercise]
 
 
@@ -73,7 +74,7 @@ def class_room(chosen: settings.Align, model: FrozenLLM, data: Data, rejected: J
     if not rows["dev"]:
         logging.getLogger(__name__).warning("%s: no split dev; the checkpoint is chosen on training clips, so prefer the last", chosen.data)
     rng = random.Random(chosen.seed)
-    return ClassRoom(sounds, frames, rows["train"], [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]])
+    return ClassRoom(sounds, frames, rows["train"], shares, [draw(row, shares, rng) for row in rows["dev"] or rows["train"][:200]])
 
 
 def give_prosody(model: FrozenLLM, usual: Scale | None = None) -> None:

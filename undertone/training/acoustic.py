@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undertone.models.encoders import SpeechEncoder
+from undertone.models.encoders import SpeechEncoder, is_sinusoid
 from undertone.models.frozen_llm import FrozenLLM
 from undertone.records import Utterance
 from undertone.speech.prosody import COURSE, FRAMES
@@ -86,7 +86,7 @@ class Acoustic(Objective):
         self.encoder, self.weights = model.front.encoder, weights
         model.front.requires_grad_(False)
         for name, value in self.encoder.named_parameters():
-            value.requires_grad_("embed_positions" not in name)  # Whisper's are sinusoids
+            value.requires_grad_(not is_sinusoid(name))
         self.heads = nn.Linear(self.encoder.width, len(COURSE))
         every = torch.cat([one.float() for one in courses])
         mean = every.nanmean(0)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from undertone.attributes import ATTRIBUTES, note
 from undertone.models.base import IGNORED, Batch, Prompt, labelled
 from undertone.models.chosen import Chosen
+from undertone.models.encoders import is_sinusoid
 from undertone.models.frozen_llm import FrozenLLM, Heard
 from undertone.models.logits import losses
 from undertone.models.projector import TOKEN
@@ -170,8 +171,8 @@ class Alignment(Objective):
         super().__init__()
         self.front = model.front
         for name, value in self.front.named_parameters():
-            # Whisper's positions are sinusoids; what tells the prosody is new even where the encoder stays.
-            open_ear = trains == "front" and "embed_positions" not in name
+            open_ear = trains == "front" and not is_sinusoid(name)
+            # What tells the prosody is new even where the encoder stays.
             told = name.startswith("encoder.told.") and not isinstance(self.front.projector.note, Chosen)
             heard = told or (open_ear if name.startswith("encoder.") else trains != "note")
             value.requires_grad_(heard or name.startswith("projector.note."))
@@ -195,6 +196,11 @@ class Alignment(Objective):
     @property
     def learner(self) -> nn.Module:
         return self._learner  # type: ignore[return-value]
+
+    def save_beside(self, folder: Path) -> None:
+        """The auxiliary heads, where there are any."""
+        if self.styles is not None:
+            save_heads(self.styles, folder)
 
     def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
         """What is trained on, weighted, then each part per token or per clip."""

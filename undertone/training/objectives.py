@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def report(self, sums: Mapping[str, float], sizes: Sizes) -> dict[str, float]:
         """What is said of a split, from `sums` made under sizes of 1: first what chooses the checkpoint, the less the better."""
+
+    def save_beside(self, folder: Path) -> None:
+        """Write into the model's `folder` what was trained and is no part of the model: nothing, unless an objective says otherwise."""
 
 
 class Losses(NamedTuple):
